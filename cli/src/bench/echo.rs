@@ -1,0 +1,109 @@
+//! Echo: what a request costs a server, by Anyport and by hand.
+//!
+//! The server runs on one core, its clients on the other. What counts is the server's CPU time per request: it
+//! holds also when the clients are the ones who limit the rate.
+
+use std::io;
+use std::net::TcpListener;
+use std::panic::resume_unwind;
+use std::sync::mpsc;
+use std::thread;
+
+use anyport::{Backend, Port};
+
+use super::affinity::pin;
+use super::clock::ThreadClock;
+use super::contest::{Against, Contest, Contestant, Goal, Number, Sample};
+use super::load::Load;
+use super::plan::Plan;
+use super::raw::{self, Serve};
+use crate::echo_loop::EchoLoop;
+
+/// Connections and bytes of a message.
+const CELLS: [(usize, usize); 3] = [(64, 64), (1000, 64), (64, 16 * 1024)];
+
+/// For each cell the loops by hand and each backend.
+pub(crate) fn contests(plan: &Plan) -> Vec<Contest<'_>> {
+    let cell = |(connections, size)| {
+        let by_hand = |name, serve: Serve| {
+            Contestant::by_hand(name, move || turn(plan, connections, size, |listener| serve(listener, connections)))
+        };
+        let mut contestants = vec![
+            by_hand("by hand, epoll", raw::epoll::serve),
+            by_hand("by hand, io_uring", raw::uring::serve),
+            by_hand("by hand, io_uring multishot", raw::multishot::serve),
+        ];
+        contestants.extend(plan.backends.iter().map(|candidate| {
+            let (place, goal) = match candidate.backend {
+                Backend::Uring => (1, Some(Goal::RatioAtMost(1.03))),
+                Backend::Epoll => (0, Some(Goal::RatioAtMost(1.03))),
+                _ => (0, None),
+            };
+            let number = Number::Cpu;
+            candidate.contestant(Some(Against { place, number }), goal, move |backend| {
+                turn(plan, connections, size, |listener| by_port(backend, listener, connections))
+            })
+        }));
+        Contest {
+            benchmark: "echo",
+            work: format!("{connections} connections x {}, TCP on 127.0.0.1", bytes(size)),
+            unit: "request",
+            rounds: plan.rounds(),
+            contestants,
+        }
+    };
+    CELLS.map(cell).into()
+}
+
+/// Serves until all `connections` have come and gone.
+fn by_port(backend: Backend, listener: TcpListener, connections: usize) -> io::Result<()> {
+    let mut port = Port::builder().backend(backend).build()?;
+    let mut echo = EchoLoop::start(&mut port, listener)?;
+    while echo.gone() < connections {
+        port.wait(None)?;
+        while let Some(done) = port.next() {
+            echo.complete(&mut port, done)?;
+        }
+    }
+    Ok(())
+}
+
+/// Starts a server, keeps it busy for a while and stops it.
+fn turn(
+    plan: &Plan,
+    connections: usize,
+    size: usize,
+    serve: impl FnOnce(TcpListener) -> io::Result<()> + Send,
+) -> io::Result<Sample> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let addr = listener.local_addr()?;
+    thread::scope(|scope| {
+        let (send_clock, clock) = mpsc::channel();
+        let server = scope.spawn(move || {
+            pin(plan.cores.server)?;
+            let _ = send_clock.send(ThreadClock::of_this_thread()?);
+            serve(listener)
+        });
+        let clock = clock.recv().map_err(io::Error::other)?;
+        let measure = move || {
+            pin(plan.cores.load)?;
+            let mut load = Load::connect(addr, connections, size)?;
+            load.compare()?;
+            load.run(plan.window() / 4, plan.window(), clock)
+        };
+        let load = scope.spawn(measure).join();
+        let served = server.join();
+        let lap = load.unwrap_or_else(|panic| resume_unwind(panic));
+        // The server's error explains the client's.
+        served.unwrap_or_else(|panic| resume_unwind(panic))?;
+        let lap = lap?;
+        let mut sample = Sample::of(lap.requests as usize, lap.wall, lap.server_cpu);
+        let busy = lap.server_cpu.as_secs_f64() / lap.wall.as_secs_f64();
+        sample.also = vec![("busy %", (100.0 * busy).round())];
+        Ok(sample)
+    })
+}
+
+fn bytes(size: usize) -> String {
+    if size < 1024 { format!("{size} B") } else { format!("{} KiB", size / 1024) }
+}

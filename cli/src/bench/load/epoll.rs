@@ -1,0 +1,74 @@
+//! The load on epoll, for where io_uring is refused.
+
+use std::io;
+use std::net::TcpStream;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use super::Meter;
+
+#[derive(Clone, Copy, Default)]
+struct Exchange {
+    sent: usize,
+    received: usize,
+}
+
+/// Makes the sockets non-blocking and drives them until `meter` has had enough and nothing is under way any more.
+pub(super) fn drive(connections: &[TcpStream], message: &[u8], meter: &mut Meter) -> io::Result<()> {
+    let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+    let mut exchanges = vec![Exchange::default(); connections.len()];
+    for (place, socket) in connections.iter().enumerate() {
+        socket.set_nonblocking(true)?;
+        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
+        epoll::add(&epoll, socket, EventData::new_u64(place as u64), interest)?;
+    }
+    // The first events say that all are writable: that starts the first exchanges.
+    let mut ignored = vec![0; message.len()];
+    let mut events = Vec::with_capacity(1024);
+    let mut busy = connections.len();
+    let mut go_on = true;
+    while busy > 0 {
+        match epoll::wait(&epoll, spare_capacity(&mut events), None) {
+            Err(Errno::INTR) => continue,
+            other => other?,
+        };
+        let mut replies = 0;
+        for event in events.drain(..) {
+            let place = event.data.u64() as usize;
+            let (socket, exchange) = (&connections[place], &mut exchanges[place]);
+            while exchange.received < message.len() {
+                if exchange.sent < message.len() {
+                    match send(socket, &message[exchange.sent..], SendFlags::NOSIGNAL) {
+                        Ok(more) => exchange.sent += more,
+                        Err(Errno::AGAIN) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                    if exchange.sent == message.len() {
+                        break; // The end of the echo is still to come, and an edge with it.
+                    }
+                }
+                let wanted = message.len() - exchange.received;
+                // TCP discards with `MSG_TRUNC` instead of copying.
+                match recv(socket, &mut ignored[..wanted], RecvFlags::TRUNC) {
+                    Ok((_, 0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Ok((_, more)) => exchange.received += more,
+                    Err(Errno::AGAIN) => break,
+                    Err(error) => return Err(error.into()),
+                }
+                if exchange.received == message.len() {
+                    replies += 1;
+                    if go_on {
+                        *exchange = Exchange::default();
+                    } else {
+                        busy -= 1;
+                    }
+                }
+            }
+        }
+        go_on = meter.replied(replies)?;
+    }
+    Ok(())
+}

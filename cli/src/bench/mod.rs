@@ -1,0 +1,128 @@
+//! `anyport bench`: each backend of the library next to hand-written loops on the same system calls.
+//!
+//! A benchmark (`echo`, `nop` ...) is a list of contests; a contest is one piece of work and the ways to do it, which take
+//! turns. The hand-written ways are in `raw`.
+
+mod affinity;
+mod clock;
+mod contest;
+mod echo;
+mod file;
+mod load;
+mod machine;
+mod nop;
+mod plan;
+mod post;
+mod raw;
+mod report;
+mod stats;
+mod timer;
+
+use std::io;
+use std::time::Duration;
+
+use anyport::Backend;
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use affinity::Cores;
+use contest::Contest;
+use machine::Machine;
+use plan::{Candidate, Plan};
+use report::Report;
+
+use crate::args;
+use crate::failure::Failure;
+
+/// Measure each backend next to loops written by hand on the same system calls
+///
+/// Contestants take turns, so that a change of the machine's speed hits all of them. Numbers mean something on an idle
+/// machine and in a release build only.
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// What to measure [default: all]
+    #[arg(value_enum)]
+    what: Vec<Benchmark>,
+    /// Print the results as JSON instead of tables
+    #[arg(long)]
+    json: bool,
+    /// Take half a minute instead of three: a first impression
+    #[arg(long)]
+    quick: bool,
+    /// Measure only this backend; may be repeated [default: all]
+    #[arg(long = "backend", value_name = "NAME", value_parser = args::backend)]
+    backends: Vec<Backend>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Benchmark {
+    /// A TCP echo server: CPU time per request
+    Echo,
+    /// Operations that do nothing: what the port itself costs
+    Nop,
+    /// Timers armed and cancelled, and a million that fire
+    Timer,
+    /// Values posted from another thread
+    Post,
+    /// Random reads of a cached file
+    File,
+}
+
+impl Benchmark {
+    fn contests(self, plan: &Plan) -> io::Result<Vec<Contest<'_>>> {
+        match self {
+            Benchmark::Echo => Ok(echo::contests(plan)),
+            Benchmark::Nop => Ok(nop::contests(plan)),
+            Benchmark::Timer => Ok(timer::contests(plan)),
+            Benchmark::Post => Ok(post::contests(plan)),
+            Benchmark::File => file::contests(plan),
+        }
+    }
+}
+
+/// Measures what `options` ask for and prints it.
+pub(crate) fn run(options: Bench) -> Result<(), Failure> {
+    let cores = Cores::choose()?;
+    allow_descriptors(4096)?;
+    let backends = if options.backends.is_empty() { Backend::ALL.to_vec() } else { options.backends };
+    let plan = Plan { quick: options.quick, cores, backends: backends.into_iter().map(Candidate::check).collect() };
+    let all = Benchmark::value_variants();
+    let wanted = |benchmark: &&Benchmark| options.what.is_empty() || options.what.contains(benchmark);
+    let mut contests = Vec::new();
+    for benchmark in all.iter().filter(wanted) {
+        contests.extend(benchmark.contests(&plan)?);
+    }
+
+    // Indicatif draws on standard error, and only on a terminal.
+    let progress = ProgressBar::new(contests.iter().map(Contest::turns).sum());
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg:40} {elapsed} (left: {eta})");
+    progress.set_style(style.map_err(io::Error::other)?);
+    progress.enable_steady_tick(Duration::from_secs(1));
+    let cells = contests.into_iter().map(|contest| contest.run(&progress));
+    let report = Report { machine: Machine::describe(cores), quick: plan.quick, cells: cells.collect() };
+    progress.finish_and_clear();
+
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report).map_err(io::Error::from)?);
+    } else {
+        print!("{report}");
+    }
+    if report.failed() {
+        return Err(Failure::Runtime("a benchmark went wrong; the report says which".to_owned()));
+    }
+    Ok(())
+}
+
+/// Raises the limit of open descriptors to `wanted` where the hard limit allows it: the echo benchmark holds both ends of
+/// its thousand connections. What that is not enough for fails with the system's own message.
+fn allow_descriptors(wanted: u64) -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= wanted);
+    if enough(limit.current) {
+        return Ok(());
+    }
+    let current = if enough(limit.maximum) { Some(wanted) } else { limit.maximum };
+    let raised = Rlimit { current, maximum: limit.maximum };
+    Ok(setrlimit(Resource::Nofile, raised)?)
+}

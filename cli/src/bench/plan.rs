@@ -1,0 +1,73 @@
+//! How much to measure, with what, and where.
+
+use std::io;
+use std::time::Duration;
+
+use anyport::Backend;
+
+use super::affinity::Cores;
+use super::contest::{Against, Contestant, Goal, Sample};
+
+/// What all benchmarks of a run have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// The short version.
+    pub(crate) quick: bool,
+    /// Where what is measured and its load run.
+    pub(crate) cores: Cores,
+    /// The backends to measure.
+    pub(crate) backends: Vec<Candidate>,
+}
+
+impl Plan {
+    /// The rounds of a contest.
+    pub(crate) fn rounds(&self) -> usize {
+        if self.quick { 3 } else { 9 }
+    }
+
+    /// How long one turn measures, when it goes by time.
+    pub(crate) fn window(&self) -> Duration {
+        Duration::from_millis(if self.quick { 60 } else { 400 })
+    }
+
+    /// How many operations one turn measures, when it goes by their number: `full`, or a tenth of it.
+    pub(crate) fn scaled(&self, full: usize) -> usize {
+        if self.quick { full / 10 } else { full }
+    }
+}
+
+/// A backend to measure, or the reason why this machine refuses it.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    /// Which.
+    pub(crate) backend: Backend,
+    /// What [`Backend::check`] says.
+    pub(crate) here: Result<(), String>,
+}
+
+impl Candidate {
+    /// Finds out whether `backend` runs here.
+    pub(crate) fn check(backend: Backend) -> Candidate {
+        Candidate { backend, here: backend.check() }
+    }
+
+    /// The contestant whose `turn` measures this backend.
+    pub(crate) fn contestant<'a>(
+        &self,
+        against: Option<Against>,
+        goal: Option<Goal>,
+        turn: impl Fn(Backend) -> io::Result<Sample> + 'a,
+    ) -> Contestant<'a> {
+        let backend = self.backend;
+        Contestant {
+            name: format!("anyport, {backend}"),
+            backend: Some(backend),
+            against,
+            goal,
+            turn: match &self.here {
+                Ok(()) => Ok(Box::new(move || turn(backend))),
+                Err(why) => Err(why.clone()),
+            },
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Timers as one would write them with the standard library: an ordered map from deadline to token.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Deadlines in order, with a number that tells equal ones apart.
+#[derive(Default)]
+pub(crate) struct Timers {
+    armed: BTreeMap<(Instant, u64), u64>,
+    next: u64,
+}
+
+impl Timers {
+    /// Arms a timer that ends `after` from `now`; returns what cancels it.
+    pub(crate) fn arm(&mut self, now: Instant, after: Duration, token: u64) -> (Instant, u64) {
+        let key = (now + after, self.next);
+        self.next += 1;
+        self.armed.insert(key, token);
+        key
+    }
+
+    /// Cancels a timer; its token, if it was still armed.
+    pub(crate) fn cancel(&mut self, key: (Instant, u64)) -> Option<u64> {
+        self.armed.remove(&key)
+    }
+}

@@ -1,0 +1,149 @@
+//! Timers: what arming and cancelling one costs while many are standing, and whether a great many fire, and when.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use anyport::{Completion, Port, Token, error, op};
+
+use super::affinity::on_core;
+use super::clock::process_cpu;
+use super::contest::{Against, Contest, Contestant, Goal, Number, Sample};
+use super::plan::Plan;
+use super::raw::timers::Timers;
+use super::stats::percentile;
+
+/// The first contestant is the reference.
+const BY_HAND: Against = Against { place: 0, number: Number::Rate };
+
+/// Timers that are armed all the time.
+const STANDING: usize = 100_000;
+
+/// Arm and cancel, and a million that fire.
+pub(crate) fn contests(plan: &Plan) -> Vec<Contest<'_>> {
+    vec![arm_and_cancel(plan), fire(plan)]
+}
+
+fn arm_and_cancel(plan: &Plan) -> Contest<'_> {
+    let times = plan.scaled(2_000_000);
+    let mut contestants =
+        vec![Contestant::by_hand("by hand, BTreeMap", move || on_core(plan.cores.server, || map_turn(times)))];
+    contestants.extend(plan.backends.iter().map(|candidate| {
+        let goal = Goal::RateAtLeast(20e6);
+        candidate.contestant(Some(BY_HAND), Some(goal), move |backend| {
+            on_core(plan.cores.server, || port_turn(Port::builder().backend(backend).build()?, times))
+        })
+    }));
+    Contest {
+        benchmark: "timer",
+        work: format!("arm and cancel, with {STANDING} standing"),
+        unit: "timer",
+        rounds: plan.rounds(),
+        contestants,
+    }
+}
+
+/// How long a timer has that is not to fire: as time limits have it, and longer than a turn takes.
+fn limit() -> Duration {
+    Duration::from_micros(fastrand::u64(30_000_000..90_000_000))
+}
+
+fn map_turn(times: usize) -> io::Result<Sample> {
+    let mut timers = Timers::default();
+    for token in 0..STANDING {
+        timers.arm(Instant::now(), limit(), token as u64);
+    }
+    let (start, cpu) = (Instant::now(), process_cpu());
+    for token in 0..times as u64 {
+        let key = timers.arm(Instant::now(), limit(), token);
+        if timers.cancel(key) != Some(token) {
+            return Err(io::Error::other("another timer was cancelled"));
+        }
+    }
+    Ok(Sample::of(times, start.elapsed(), process_cpu() - cpu))
+}
+
+fn port_turn(mut port: Port, times: usize) -> io::Result<Sample> {
+    for _ in 0..STANDING {
+        port.submit(op::Timer::after(limit()), Token(u64::MAX));
+    }
+    port.wait(Some(Duration::ZERO))?;
+    let (start, cpu) = (Instant::now(), process_cpu());
+    for token in 0..times as u64 {
+        let id = port.submit(op::Timer::after(limit()), Token(token));
+        port.cancel(id);
+        let done = take(&mut port)?;
+        if done.token() != Token(token) {
+            return Err(io::Error::other("another timer was cancelled"));
+        }
+        match done.unpack::<op::Timer>() {
+            Err(error) if error::is_cancelled(&error) => {}
+            other => return Err(io::Error::other(format!("cancelled, but {other:?}"))),
+        }
+    }
+    Ok(Sample::of(times, start.elapsed(), process_cpu() - cpu))
+}
+
+/// The next completion, waiting for it if need be.
+fn take(port: &mut Port) -> io::Result<Completion> {
+    loop {
+        if let Some(done) = port.next() {
+            return Ok(done);
+        }
+        port.wait(None)?;
+    }
+}
+
+fn fire(plan: &Plan) -> Contest<'_> {
+    let count = plan.scaled(1_000_000);
+    let over = Duration::from_secs(1).mul_f64(count as f64 / 1e6);
+    let contestants = plan.backends.iter().map(|candidate| {
+        candidate.contestant(None, None, move |backend| {
+            on_core(plan.cores.server, || fire_turn(Port::builder().backend(backend).build()?, count, over))
+        })
+    });
+    Contest {
+        benchmark: "timer",
+        work: format!("{count} timers that fire over {over:?}; lateness in µs"),
+        unit: "timer",
+        rounds: if plan.quick { 1 } else { 3 },
+        contestants: contestants.collect(),
+    }
+}
+
+/// Arms `count` timers with deadlines all over the time `over` and takes them as they fire. Fails if one is missing or early.
+fn fire_turn(mut port: Port, count: usize, over: Duration) -> io::Result<Sample> {
+    let cpu = process_cpu();
+    // The first is due only when all are armed: lateness is that of firing, not of arming.
+    let start = Instant::now() + over;
+    let deadlines: Vec<Instant> = (0..count).map(|_| start + over.mul_f64(fastrand::f64())).collect();
+    for (place, &deadline) in deadlines.iter().enumerate() {
+        port.submit(op::Timer::at(deadline), Token(place as u64));
+    }
+    if Instant::now() > start {
+        return Err(io::Error::other("arming took longer than the timers had"));
+    }
+    let mut fired = vec![false; count];
+    let mut late = Vec::with_capacity(count);
+    while late.len() < count {
+        port.wait(None)?;
+        // A timer that fired in this wait is not early if it is due now.
+        let now = Instant::now();
+        while let Some(done) = port.next() {
+            let place = done.token().0 as usize;
+            done.unpack::<op::Timer>()?;
+            if fired[place] {
+                return Err(io::Error::other("a timer fired twice"));
+            }
+            fired[place] = true;
+            let Some(lateness) = now.checked_duration_since(deadlines[place]) else {
+                return Err(io::Error::other("a timer fired early"));
+            };
+            late.push(lateness.as_nanos() as u64);
+        }
+    }
+    let mut sample = Sample::of(count, start.elapsed(), process_cpu() - cpu);
+    late.sort_unstable();
+    let micros = |percent| percentile(&late, percent) as f64 / 1e3;
+    sample.also = vec![("p50", micros(50.0)), ("p99", micros(99.0)), ("p99.9", micros(99.9)), ("max", micros(100.0))];
+    Ok(sample)
+}

@@ -1,0 +1,75 @@
+//! The anyport program: one module per subcommand, and this file, which only chooses among them.
+
+mod args;
+#[cfg_attr(not(target_os = "linux"), path = "bench/absent.rs")]
+mod bench;
+mod echo;
+mod echo_loop;
+mod failure;
+mod http;
+mod info;
+mod serve;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// One completion port for any system: a file server, an echo server, a tour of event queues and
+/// their benchmarks
+#[derive(Parser, Debug)]
+#[command(name = "anyport", version)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Serve(serve::Serve),
+    Bench(bench::Bench),
+    Echo(echo::Echo),
+    Info(info::Info),
+}
+
+fn main() -> ExitCode {
+    let program = match Program::try_parse() {
+        Ok(program) => program,
+        Err(error) if error.use_stderr() => {
+            return complain(&in_one_line(&error), ExitCode::from(2));
+        }
+        Err(help) => {
+            // Nobody may be reading.
+            let _ = help.print();
+            return ExitCode::SUCCESS;
+        }
+    };
+    let result = match program.command {
+        Command::Serve(options) => serve::run(options),
+        Command::Bench(options) => bench::run(options),
+        Command::Echo(options) => echo::run(options),
+        Command::Info(options) => info::run(options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => complain(failure.line(), failure.status()),
+    }
+}
+
+fn complain(line: &str, status: ExitCode) -> ExitCode {
+    // Nobody may be reading; the status still says it.
+    let _ = writeln!(io::stderr(), "anyport: {line}");
+    status
+}
+
+/// What clap says in several lines, without the usage that follows it.
+fn in_one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let mut lines = text.lines().map(str::trim).skip_while(|line| line.is_empty());
+    let message: Vec<&str> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+    let message = message.join(" ");
+    match message.strip_prefix("error: ") {
+        Some(message) => format!("{message} (see anyport --help)"),
+        None => "which command? See anyport --help".to_owned(),
+    }
+}

@@ -1,0 +1,116 @@
+//! `anyport bench` as a user runs it: every benchmark on every backend brings numbers that can be numbers. How large they
+//! are is nobody's business here.
+
+use std::process::{Command, Output};
+
+use anyport::Backend;
+use serde_json::Value;
+
+fn bench(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_anyport"));
+    let output = command.arg("bench").args(args).output();
+    output.expect("the program can be started")
+}
+
+/// The report of `anyport bench BENCHMARK --quick --json --backend BACKEND`.
+fn report(benchmark: &str, backend: Backend) -> Value {
+    let backend = backend.to_string();
+    let output = bench(&[benchmark, "--quick", "--json", "--backend", &backend]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{benchmark} on {backend}: {stderr}");
+    assert_eq!(stderr, "", "the progress bar is for terminals");
+    serde_json::from_slice(&output.stdout).expect("JSON on standard output, and nothing else")
+}
+
+/// Runs `benchmark` on each backend of this machine and gives `check` the rows that measured it.
+fn on_each_backend(benchmark: &str, cells: usize, check: impl Fn(&Value)) {
+    for &backend in Backend::ALL {
+        if let Err(why) = backend.check() {
+            println!("skipped: {backend}: {why}");
+            continue;
+        }
+        let report = report(benchmark, backend);
+        assert_eq!(report["quick"], true);
+        let kernel = report["machine"]["kernel"].as_str();
+        assert!(kernel.is_some_and(|kernel| !kernel.is_empty()));
+        let found = report["cells"].as_array().expect("cells");
+        assert_eq!(found.len(), cells, "{benchmark} has as many cells");
+        for cell in found {
+            assert_eq!(cell["benchmark"], benchmark);
+            let rows = cell["rows"].as_array().expect("rows");
+            let (own, others): (Vec<&Value>, Vec<&Value>) =
+                rows.iter().partition(|row| row["backend"] == backend.to_string());
+            assert_eq!(own.len(), 1, "the backend that was asked for, once: {cell}");
+            assert!(others.iter().all(|row| row["backend"].is_null()), "and no other: {cell}");
+            let measured = &own[0]["measured"];
+            for number in ["rate", "cpu_ns"] {
+                let of = |what: &str| measured[number][what].as_f64().expect("a number");
+                assert!(0.0 < of("min"), "{number}: {measured}");
+                assert!(of("min") <= of("median") && of("median") <= of("max"), "{measured}");
+            }
+            check(own[0]);
+        }
+    }
+}
+
+/// The row's ratio to the loop by hand is there and formed of `number`.
+fn is_compared_by(row: &Value, number: &str) {
+    let ratio = &row["measured"]["ratio"];
+    assert_eq!(ratio["of"], number, "{row}");
+    let against = ratio["against"].as_str();
+    assert!(against.is_some_and(|name| name.starts_with("by hand")), "{row}");
+    assert!(ratio["median"].as_f64().is_some_and(|median| median > 0.0), "{row}");
+}
+
+#[test]
+fn echo_is_compared_by_cpu_time_on_each_backend() {
+    on_each_backend("echo", 3, |row| is_compared_by(row, "cpu"));
+}
+
+#[test]
+fn nops_run_on_each_backend_and_are_compared_on_io_uring() {
+    on_each_backend("nop", 1, |row| {
+        if row["backend"] == "io_uring" {
+            is_compared_by(row, "rate");
+        }
+    });
+}
+
+#[test]
+fn timers_are_armed_and_fire_on_each_backend() {
+    // A turn fails, and with it the program, when a timer is early, missing or fires twice.
+    on_each_backend("timer", 2, |row| {
+        let lateness = row["measured"]["also"].as_object().expect("further numbers");
+        assert!(lateness.values().all(|micros| micros["min"].as_f64() >= Some(0.0)), "{row}");
+    });
+}
+
+#[test]
+fn posts_arrive_on_each_backend() {
+    on_each_backend("post", 1, |row| is_compared_by(row, "rate"));
+}
+
+#[test]
+fn file_reads_are_compared_on_each_backend() {
+    on_each_backend("file", 1, |row| is_compared_by(row, "rate"));
+}
+
+#[test]
+fn the_table_names_the_machine_and_each_contestant() {
+    let output = bench(&["nop", "--quick"]);
+    let table = String::from_utf8(output.stdout).expect("text");
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("its release");
+    assert!(table.contains(release.trim()), "{table}");
+    for name in ["by hand, io_uring", "anyport, epoll", "anyport, poll"] {
+        assert!(table.contains(name), "{name} in {table}");
+    }
+}
+
+#[test]
+fn an_unknown_backend_is_refused_by_name_with_status_2() {
+    let output = bench(&["nop", "--backend", "carrier-pigeon"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("carrier-pigeon"), "{stderr}");
+}

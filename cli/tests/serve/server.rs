@@ -1,0 +1,142 @@
+//! A running `anyport serve` and the folder that it serves.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::client::Client;
+
+/// How long anything may take before a test calls it hung.
+pub(crate) const HUNG: Duration = Duration::from_secs(60);
+
+pub(crate) struct Server {
+    child: Child,
+    address: SocketAddr,
+    /// `None` once nobody reads it.
+    log: Option<Receiver<String>>,
+    stderr: Option<ChildStderr>,
+    temp: TempDir,
+}
+
+impl Server {
+    /// Serves a new folder with `args`.
+    pub(crate) fn start(backend: &str, args: &[&str]) -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("site");
+        std::fs::create_dir(&root).unwrap();
+        let mut command = program();
+        command.arg("serve").arg(&root);
+        command.args(["--addr", "127.0.0.1:0", "--backend", backend]).args(args);
+        if !args.contains(&"--workers") {
+            command.args(["--workers", "2"]);
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut ready = String::new();
+        stdout.read_line(&mut ready).unwrap();
+        let address = ready.split("http://").nth(1).and_then(|rest| rest.split('/').next());
+        let address = address.unwrap_or_else(|| panic!("no address in {ready:?}")).parse().unwrap();
+        assert!(ready.contains(&format!("({backend}, ")), "{ready:?}");
+
+        let (line, log) = channel();
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|text| line.send(text)));
+        let stderr = child.stderr.take();
+        Server { child, address, log: Some(log), stderr, temp }
+    }
+
+    /// The served folder.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.temp.path().join("site")
+    }
+
+    /// The folder that the served folder is in.
+    pub(crate) fn above(&self) -> &Path {
+        self.temp.path()
+    }
+
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.root().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// The next line of the access log.
+    pub(crate) fn log_line(&self) -> String {
+        let log = self.log.as_ref().expect("a log that is read");
+        log.recv_timeout(HUNG).expect("a line in the log")
+    }
+
+    /// The lines of the log that have not been taken, up to the end of the server.
+    pub(crate) fn rest_of_log(&self) -> Vec<String> {
+        self.log.iter().flatten().collect()
+    }
+
+    /// Closes the reading end of the log, as `| head` does: one more line is read.
+    pub(crate) fn close_log(&mut self) {
+        self.log = None;
+    }
+
+    /// How many descriptors the server has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let hung = Instant::now() + HUNG;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < hung, "the server does not end");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Stops the server, checks that it ends well, and returns what it wrote to stderr.
+    pub(crate) fn stop(mut self) -> String {
+        self.signal(Signal::TERM);
+        assert_eq!(self.ended().code(), Some(0));
+        let mut text = String::new();
+        self.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program under test, with no backend chosen from outside.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_anyport"));
+    command.env_remove("ANYPORT_BACKEND").stdin(Stdio::null());
+    command
+}

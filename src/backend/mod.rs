@@ -1,0 +1,207 @@
+//! Backends: one system's queue each, behind a few verbs.
+//!
+//! A backend *starts* and *cancels* operations, *waits* and hands out what happened (*advance*), and
+//! *attaches* and *releases* descriptors. It holds no policy: order, deadlines, fairness, retries and
+//! the book-keeping of cancels are the port's, written once. [`Engine`] picks the backend at run time.
+//!
+//! To add one: a file with these verbs, a variant here, and its rows in `explain`.
+
+pub(crate) mod blocking;
+pub(crate) mod perform;
+pub(crate) mod quirks;
+pub(crate) mod reactor;
+#[cfg(target_os = "linux")]
+pub(crate) mod uring;
+pub(crate) mod waker;
+
+use crate::builder::Builder;
+use crate::core::{Core, Event};
+use crate::explain::{Carrier, Feature};
+use crate::handle::{Kind, Source};
+use crate::op::raw::RawOp;
+use crate::outcome::Outcome;
+use crate::poster::Inbox;
+use reactor::Reactor;
+#[cfg(target_os = "linux")]
+use reactor::epoll::Epoll;
+use reactor::poll::Poll;
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The system's queue that a port uses.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Backend {
+    /// Linux' completion rings, io_uring(7).
+    Uring,
+    /// Linux' readiness queue, epoll(7).
+    Epoll,
+    /// poll(2): every Unix has it. Its cost grows with the number of waiting handles.
+    Poll,
+}
+
+impl Backend {
+    /// All backends that this system could have, the preferred one first.
+    #[cfg(target_os = "linux")]
+    pub const ALL: &[Backend] = &[Backend::Uring, Backend::Epoll, Backend::Poll];
+
+    /// All backends that this system could have, the preferred one first.
+    #[cfg(not(target_os = "linux"))]
+    pub const ALL: &[Backend] = &[Backend::Poll];
+
+    /// The name that `ANYPORT_BACKEND` and the program's `--backend` take.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Backend::Uring => "io_uring",
+            Backend::Epoll => "epoll",
+            Backend::Poll => "poll",
+        }
+    }
+
+    /// Tries whether the backend works here, with everything it needs.
+    ///
+    /// # Errors
+    /// Why not, and what would have to change (a sysctl, a seccomp rule, a limit, the kernel).
+    pub fn check(self) -> Result<(), String> {
+        let inbox = Inbox::new().map_err(|error| error.to_string())?;
+        Engine::new(self, &Builder::default(), &inbox).map(drop).map_err(|error| error.to_string())
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Backend {
+    type Err = io::Error;
+
+    fn from_str(name: &str) -> io::Result<Backend> {
+        Backend::ALL.iter().copied().find(|backend| backend.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Backend::ALL.iter().map(|backend| backend.name()).collect();
+            let names = names.join(", ");
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("there is no backend '{name}' here; choose one of: {names}"),
+            )
+        })
+    }
+}
+
+/// What became of starting an operation.
+pub(crate) enum Started {
+    /// The system has it, payload included; an event will come.
+    Pending,
+    /// It is done already, and the system has let go of the payload.
+    Done(Outcome),
+}
+
+/// What became of cancelling one.
+pub(crate) enum Cancelled {
+    /// The system has let go of it; no event will come.
+    Done,
+    /// Its event will come, with the result or "cancelled".
+    Pending,
+}
+
+/// The chosen backend.
+pub(crate) enum Engine {
+    #[cfg(target_os = "linux")]
+    Uring(Box<uring::Uring>),
+    #[cfg(target_os = "linux")]
+    Epoll(Reactor<Epoll>),
+    Poll(Reactor<Poll>),
+}
+
+/// Calls the same verb on whichever backend it is.
+macro_rules! each {
+    ($engine:expr, $backend:ident => $call:expr) => {
+        match $engine {
+            #[cfg(target_os = "linux")]
+            Engine::Uring($backend) => $call,
+            #[cfg(target_os = "linux")]
+            Engine::Epoll($backend) => $call,
+            Engine::Poll($backend) => $call,
+        }
+    };
+}
+
+impl Engine {
+    pub(crate) fn new(backend: Backend, options: &Builder, inbox: &Arc<Inbox>) -> io::Result<Engine> {
+        match backend {
+            #[cfg(target_os = "linux")]
+            Backend::Uring => Ok(Engine::Uring(Box::new(uring::Uring::new(options, inbox)?))),
+            #[cfg(target_os = "linux")]
+            Backend::Epoll => Ok(Engine::Epoll(Reactor::new(options, inbox)?)),
+            Backend::Poll => Ok(Engine::Poll(Reactor::new(options, inbox)?)),
+            #[cfg(not(target_os = "linux"))]
+            other => Err(io::Error::new(io::ErrorKind::Unsupported, format!("this system has no {other}"))),
+        }
+    }
+
+    pub(crate) fn backend(&self) -> Backend {
+        match self {
+            #[cfg(target_os = "linux")]
+            Engine::Uring(_) => Backend::Uring,
+            #[cfg(target_os = "linux")]
+            Engine::Epoll(_) => Backend::Epoll,
+            Engine::Poll(_) => Backend::Poll,
+        }
+    }
+
+    /// Starts the operation in `slot`, whose payload is in place. It may be tried right here.
+    #[inline]
+    pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
+        each!(self, b => b.start(core, slot))
+    }
+
+    /// Gives up the started operation in `slot`. Is never lost.
+    pub(crate) fn cancel(&mut self, core: &mut Core, slot: u32) -> Cancelled {
+        each!(self, b => b.cancel(core, slot))
+    }
+
+    /// Waits until something happens, at most `timeout` (`None`: for ever). May return early.
+    pub(crate) fn wait(&mut self, core: &mut Core, timeout: Option<Duration>) -> io::Result<()> {
+        each!(self, b => b.wait(core, timeout))
+    }
+
+    /// The next thing that happened, without waiting and without a call that waits.
+    #[inline]
+    pub(crate) fn advance(&mut self, core: &mut Core) -> Option<Event> {
+        each!(self, b => b.advance(core))
+    }
+
+    /// How many steps of `advance` would take up what the last wait reported.
+    pub(crate) fn backlog(&mut self) -> usize {
+        each!(self, b => b.backlog())
+    }
+
+    /// Prepares a descriptor that joins; true: its `O_NONBLOCK` flag was changed.
+    pub(crate) fn attach(&mut self, source: &Source, kind: Kind) -> io::Result<bool> {
+        each!(self, b => b.attach(source, kind))
+    }
+
+    /// Forgets the idle handle `handle`, before its descriptor is closed or detached.
+    pub(crate) fn release(&mut self, core: &mut Core, handle: u32) {
+        each!(self, b => b.release(core, handle))
+    }
+
+    /// Lets go without touching the system: the process is a fork's child.
+    pub(crate) fn abandon(self) {
+        each!(self, b => std::mem::forget(b))
+    }
+
+    /// How an operation of this shape is carried.
+    pub(crate) fn carrier(&self, raw: &RawOp) -> Carrier {
+        each!(self, b => b.carrier(raw))
+    }
+
+    /// What was probed when the backend was set up.
+    pub(crate) fn features(&self) -> Vec<Feature> {
+        each!(self, b => b.features())
+    }
+}

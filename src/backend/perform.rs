@@ -1,0 +1,253 @@
+//! What each operation becomes as a plain system call: the table of the reactors and of the blocking
+//! pool, and of io_uring for what a kernel's ring cannot do.
+//!
+//! [`perform`] never blocks: it is called on descriptors that were made non-blocking or with
+//! `MSG_DONTWAIT`, and answers `WouldBlock`. [`perform_blocking`] may block: it runs on a pool thread.
+
+use super::quirks;
+use crate::buf::pool::Pool;
+use crate::error;
+use crate::handle::Kind;
+use crate::op::raw::{Direction, MAX_TRANSFER, RawOp};
+use crate::outcome::Outcome;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{RecvFlags, SendFlags};
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, RawFd};
+
+/// Makes the call, again when a signal interrupts it.
+#[inline]
+fn again(call: impl FnMut() -> rustix::io::Result<usize>) -> Outcome {
+    rustix::io::retry_on_intr(call).into()
+}
+
+/// As [`again`], for a call of the C library that answers -1 and `errno`.
+#[inline]
+pub(super) fn again_c(mut call: impl FnMut() -> isize) -> Outcome {
+    loop {
+        match usize::try_from(call()) {
+            Ok(n) => return Outcome::done(n),
+            Err(_) => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return error.into(),
+            },
+        }
+    }
+}
+
+/// # Safety
+/// As for the `RawOp`s: `buf` is valid for writes of `len` bytes, and nobody else uses it.
+unsafe fn room<'a>(buf: *mut u8, len: usize) -> &'a mut [MaybeUninit<u8>] {
+    // SAFETY: the caller's; MaybeUninit needs no initialized bytes.
+    unsafe { std::slice::from_raw_parts_mut(buf.cast(), len.min(MAX_TRANSFER)) }
+}
+
+/// # Safety
+/// As for the `RawOp`s: `buf` is valid for reads of `len` bytes, and nobody writes to it.
+unsafe fn bytes<'a>(buf: *const u8, len: usize) -> &'a [u8] {
+    // SAFETY: the caller's.
+    unsafe { std::slice::from_raw_parts(buf, len.min(MAX_TRANSFER)) }
+}
+
+fn receive(fd: BorrowedFd<'_>, kind: Kind, buf: &mut [MaybeUninit<u8>]) -> Outcome {
+    if kind.is_socket() {
+        again(|| rustix::net::recv(fd, &mut *buf, RecvFlags::DONTWAIT).map(|(part, _)| part.0.len()))
+    } else {
+        again(|| rustix::io::read(fd, &mut *buf).map(|(part, _)| part.len()))
+    }
+}
+
+fn shutdown_how(how: Shutdown) -> rustix::net::Shutdown {
+    match how {
+        Shutdown::Read => rustix::net::Shutdown::Read,
+        Shutdown::Write => rustix::net::Shutdown::Write,
+        Shutdown::Both => rustix::net::Shutdown::Both,
+    }
+}
+
+/// Is the descriptor ready for this direction? (poll(2) with a time-out of 0.)
+pub(super) fn is_ready(fd: BorrowedFd<'_>, direction: Direction) -> bool {
+    readiness(fd, direction).value().is_some()
+}
+
+/// The same as the outcome of an operation: `EAGAIN` if it is not.
+fn readiness(fd: BorrowedFd<'_>, direction: Direction) -> Outcome {
+    let flags = match direction {
+        Direction::Read => PollFlags::IN,
+        Direction::Write => PollFlags::OUT,
+    };
+    let mut fds = [PollFd::from_borrowed_fd(fd, flags)];
+    match again(|| rustix::event::poll(&mut fds, Some(&Timespec::default()))) {
+        none if none.value() == Some(0) => Outcome::error(libc::EAGAIN),
+        found => found,
+    }
+}
+
+/// Starts a connect, or (`begun`) asks how it went.
+fn connect(fd: BorrowedFd<'_>, scratch: *const crate::scratch::Scratch, begun: &mut bool) -> Outcome {
+    if *begun && let Ok(Err(errno)) | Err(errno) = rustix::net::sockopt::socket_error(fd) {
+        return Outcome::error(errno.raw_os_error());
+    }
+    // SAFETY: the scratch lives in the operation's payload, which the caller keeps in place.
+    let (name, len) = unsafe { (*scratch).name() };
+    // SAFETY: `name` is valid for `len` bytes, as just said.
+    let outcome = again_c(|| unsafe { libc::connect(fd.as_raw_fd(), name, len) as isize });
+    match outcome.errno() {
+        Some(libc::EINPROGRESS) => {
+            *begun = true;
+            Outcome::error(libc::EAGAIN)
+        }
+        // An edge can be older than the connect: no error may mean that it is still on its way. And asked
+        // again, it takes its success up, which a later connect would be told instead of EISCONN.
+        Some(libc::EALREADY) if *begun => Outcome::error(libc::EAGAIN),
+        Some(libc::EISCONN) if *begun => Outcome::done(0),
+        _ => outcome,
+    }
+}
+
+/// Receives into a buffer of the pool, which is taken only if something is there.
+fn receive_pooled(fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Outcome {
+    let index = match pool.take() {
+        Ok(Some(index)) => index,
+        Ok(None) => return Outcome::error(error::NO_BUFFER),
+        Err(error) => return error.into(),
+    };
+    let (address, size) = pool.room(index);
+    // SAFETY: the pool has just given this buffer out, to nobody but this call.
+    let outcome = receive(fd, kind, unsafe { room(address, size) });
+    match outcome.value() {
+        Some(n) if n > 0 => Outcome::in_buffer(n, index),
+        _ => {
+            pool.give_back(index);
+            outcome
+        }
+    }
+}
+
+/// Carries `raw` out on `fd` if that is possible at once; `EAGAIN` if not. An empty pool is `ENOBUFS`.
+#[inline]
+pub(crate) fn perform(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Outcome {
+    // SAFETY (of each block below): pointers in a RawOp lead into its payload, which stays in place
+    // and is nobody else's until the operation is over (slot.rs, the list of states).
+    match *raw {
+        RawOp::Nop => Outcome::done(0),
+        RawOp::Accept { .. } => match quirks::accept(fd) {
+            Ok(fd) => Outcome::done(fd.into_raw_fd() as usize),
+            Err(error) => error.into(),
+        },
+        RawOp::Connect { scratch, ref mut begun } => connect(fd, scratch, begun),
+        RawOp::Recv { buf, len } => {
+            // SAFETY: see above.
+            receive(fd, kind, unsafe { room(buf, len) })
+        }
+        RawOp::RecvPooled { .. } => receive_pooled(fd, kind, pool),
+        RawOp::Send { buf, len, .. } => {
+            // SAFETY: see above.
+            let bytes = unsafe { bytes(buf, len) };
+            if kind.is_socket() {
+                return again(|| rustix::net::send(fd, bytes, SendFlags::DONTWAIT | quirks::NO_SIGNAL));
+            }
+            let buffer = libc::iovec { iov_base: buf.cast_mut().cast(), iov_len: bytes.len() };
+            quirks::write_without_signal(fd, &raw const buffer, 1)
+        }
+        RawOp::RecvMsg { scratch } => {
+            // SAFETY: see above; the header points to the payload's buffers.
+            let scratch = unsafe { &mut *scratch };
+            if kind.is_socket() {
+                // SAFETY: as above.
+                return again_c(|| unsafe { libc::recvmsg(fd.as_raw_fd(), &mut scratch.header, libc::MSG_DONTWAIT) });
+            }
+            let (list, count) = scratch.iovecs();
+            // SAFETY: as above.
+            again_c(|| unsafe { libc::readv(fd.as_raw_fd(), list, count as _) })
+        }
+        RawOp::SendMsg { scratch } => {
+            // SAFETY: see above; the header points to the payload's buffers.
+            let scratch = unsafe { &mut *scratch };
+            if kind.is_socket() {
+                let flags = libc::MSG_DONTWAIT | quirks::NO_SIGNAL.bits() as i32;
+                // SAFETY: as above.
+                return again_c(|| unsafe { libc::sendmsg(fd.as_raw_fd(), &scratch.header, flags) });
+            }
+            let (list, count) = scratch.iovecs();
+            quirks::write_without_signal(fd, list, count)
+        }
+        RawOp::Shutdown { how } => again(|| rustix::net::shutdown(fd, shutdown_how(how)).map(|()| 0)),
+        RawOp::Ready { direction } => readiness(fd, direction),
+        RawOp::Timer { .. }
+        | RawOp::Open { .. }
+        | RawOp::ReadAt { .. }
+        | RawOp::WriteAt { .. }
+        | RawOp::Sync { .. }
+        | RawOp::Stat { .. }
+        | RawOp::Close { .. }
+        | RawOp::Call { .. } => unreachable!("{raw:?} is not tried on the port's thread"),
+    }
+}
+
+/// Closes a descriptor. Even when it reports an error, the descriptor is gone.
+pub(crate) fn close(fd: RawFd) -> Outcome {
+    // SAFETY: the port took the descriptor out of its handle for this call alone.
+    match unsafe { libc::close(fd) } {
+        0 => Outcome::done(0),
+        _ => match io::Error::last_os_error() {
+            // Interrupted: closed all the same (close(2), "Dealing with error returns").
+            error if error.kind() == io::ErrorKind::Interrupted => Outcome::done(0),
+            error => error.into(),
+        },
+    }
+}
+
+/// Carries `raw` out, however long it takes, on `fd` (-1 where it has none).
+///
+/// # Safety
+/// The pointers in `raw` are valid, and nobody else's, until the call returns.
+pub(crate) unsafe fn perform_blocking(raw: &RawOp, fd: RawFd) -> Outcome {
+    match *raw {
+        RawOp::Open { path, flags, mode } => {
+            // SAFETY: the caller's.
+            again_c(|| unsafe { libc::open(path, flags, mode as libc::c_uint) as isize })
+        }
+        RawOp::ReadAt { buf, len, offset } => {
+            // SAFETY: the caller's.
+            again_c(|| unsafe { libc::pread(fd, buf.cast(), len as usize, offset as libc::off_t) })
+        }
+        RawOp::WriteAt { buf, len, offset } => {
+            // SAFETY: the caller's.
+            again_c(|| unsafe { libc::pwrite(fd, buf.cast(), len as usize, offset as libc::off_t) })
+        }
+        RawOp::Recv { buf, len } => {
+            // SAFETY: the caller's.
+            again_c(|| unsafe { libc::read(fd, buf.cast(), len.min(MAX_TRANSFER)) })
+        }
+        RawOp::Send { buf, len, .. } => {
+            // SAFETY: the caller's.
+            again_c(|| unsafe { libc::write(fd, buf.cast(), len.min(MAX_TRANSFER)) })
+        }
+        RawOp::RecvMsg { scratch } => {
+            // SAFETY: the caller's.
+            let (list, count) = unsafe { (*scratch).iovecs() };
+            // SAFETY: the caller's.
+            again_c(|| unsafe { libc::readv(fd, list, count as _) })
+        }
+        RawOp::SendMsg { scratch } => {
+            // SAFETY: the caller's.
+            let (list, count) = unsafe { (*scratch).iovecs() };
+            // SAFETY: the caller's.
+            again_c(|| unsafe { libc::writev(fd, list, count as _) })
+        }
+        RawOp::Sync { data } => quirks::sync(fd, data),
+        RawOp::Stat { path, scratch } => {
+            // SAFETY: the caller's.
+            unsafe { quirks::stat(fd, path, &mut *scratch) }
+        }
+        RawOp::Call { run, payload } => {
+            // SAFETY: the caller's; `run` is the one that was made for this payload's type.
+            unsafe { run(payload) };
+            Outcome::done(0)
+        }
+        _ => unreachable!("{raw:?} does not need the blocking pool"),
+    }
+}

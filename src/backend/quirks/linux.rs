@@ -1,0 +1,58 @@
+//! Linux: accept4(2), `MSG_NOSIGNAL`, `RWF_NOSIGNAL`, statx(2).
+
+use super::signal::write_masked;
+use crate::backend::perform::again_c;
+use crate::outcome::Outcome;
+use crate::scratch::Scratch;
+use rustix::net::{SendFlags, SocketFlags};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+pub(crate) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+
+/// pwritev2(2), "RWF_NOSIGNAL", since Linux 6.18.
+pub(crate) const RWF_NOSIGNAL: i32 = 0x100;
+
+pub(crate) fn accept(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(rustix::io::retry_on_intr(|| rustix::net::accept_with(fd, flags))?)
+}
+
+/// Whether a stream socket is a TCP one.
+pub(crate) fn is_tcp(socket: &OwnedFd) -> io::Result<bool> {
+    let protocol = rustix::net::sockopt::socket_protocol(socket)?;
+    Ok(protocol == Some(rustix::net::ipproto::TCP))
+}
+
+/// Writes to what is no socket; a reader that is gone is `EPIPE` and no signal.
+pub(crate) fn write_without_signal(fd: BorrowedFd<'_>, list: *const libc::iovec, count: usize) -> Outcome {
+    // SAFETY: `list` is valid as the caller's RawOp says. An offset of -1 means the current one.
+    match again_c(|| unsafe { libc::pwritev2(fd.as_raw_fd(), list, count as _, -1, RWF_NOSIGNAL) }) {
+        // The kernel does not know the flag (or this object has no pwritev2).
+        outcome if matches!(outcome.errno(), Some(libc::EOPNOTSUPP | libc::EINVAL | libc::ENOSYS)) => {
+            write_masked(fd, list, count)
+        }
+        outcome => outcome,
+    }
+}
+
+pub(crate) fn sync(fd: RawFd, data: bool) -> Outcome {
+    // SAFETY: calls without pointers.
+    again_c(|| unsafe { if data { libc::fdatasync(fd) } else { libc::fsync(fd) } } as isize)
+}
+
+/// What the port asks of statx(2): the basic fields.
+pub(crate) const STATX_MASK: u32 = libc::STATX_BASIC_STATS;
+
+/// # Safety
+/// `path` is null (then `fd` is meant) or a C string.
+pub(crate) unsafe fn stat(fd: RawFd, path: *const libc::c_char, scratch: &mut Scratch) -> Outcome {
+    let (dir, path, flags) = statx_target(fd, path);
+    // SAFETY: the caller's; the buffer is the scratch's own.
+    again_c(|| unsafe { libc::statx(dir, path, flags, STATX_MASK, &mut scratch.statx) as isize })
+}
+
+/// Directory, path and flags that name a path, or with a null path the descriptor itself.
+pub(crate) fn statx_target(fd: RawFd, path: *const libc::c_char) -> (RawFd, *const libc::c_char, i32) {
+    if path.is_null() { (fd, c"".as_ptr(), libc::AT_EMPTY_PATH) } else { (libc::AT_FDCWD, path, 0) }
+}

@@ -1,0 +1,334 @@
+//! Readiness made completion: the backend over epoll and poll(2) (and, to come, kqueue).
+//!
+//! An operation is tried first. If it would block, its handle is registered (once, for both
+//! directions, edge-triggered) and the lane's direction is marked *exhausted*: nothing is tried again
+//! before the selector reports an edge. A short read or write on a stream has exhausted it too, which
+//! saves the call that would only say `EAGAIN`. In steady state an echo is one recv and one send.
+//!
+//! [`Reactor::wait`] notes edges; [`Reactor::advance`] carries their operations out one by one, so
+//! that a buffer that was just filled is used while it is in the cache, and no handle runs ahead.
+//!
+//! Invariant: a started operation is waiting for an edge of its direction, or such an edge is in
+//! `edges`, or it is with the blocking pool.
+
+#[cfg(target_os = "linux")]
+pub(crate) mod epoll;
+pub(crate) mod poll;
+
+use super::blocking::Blocking;
+use super::perform::{close, is_ready, perform};
+use super::{Cancelled, Started};
+use crate::builder::Builder;
+use crate::core::{Core, Event};
+use crate::error;
+use crate::explain::{Carrier, Feature};
+use crate::handle::{Entry, Kind, Source, set_nonblocking};
+use crate::op::raw::{Direction, Lane, RawOp};
+use crate::outcome::Outcome;
+use crate::poster::Inbox;
+use crate::slot::{NONE, State};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The system's readiness queue.
+pub(crate) trait Selector: Sized {
+    /// The name of its waiting call, for `explain`.
+    const CALL: &'static str;
+
+    /// A selector that also reports calls of the inbox's waker, and at most `events` others a wait.
+    fn new(events: usize, inbox: &Arc<Inbox>) -> io::Result<Self>;
+
+    /// Starts to report edges of `fd`, under the handle's index and generation.
+    fn add(&mut self, fd: BorrowedFd<'_>, handle: u32, generation: u32) -> io::Result<()>;
+
+    /// An operation waits for this direction. (Selectors that report levels need to know.)
+    fn expect(&mut self, handle: u32, direction: Direction);
+
+    /// Stops reporting. The descriptor is still open.
+    fn remove(&mut self, fd: BorrowedFd<'_>, handle: u32);
+
+    /// Waits, and hands out what became ready.
+    fn wait(&mut self, timeout: Option<Duration>, report: impl FnMut(Report)) -> io::Result<()>;
+}
+
+/// One report of a selector.
+pub(crate) struct Report {
+    pub(crate) handle: u32,
+    pub(crate) generation: u32,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// A hang-up, half-close, error or urgent data came with it.
+    pub(crate) special: bool,
+}
+
+/// A ready handle whose lanes are still to be served.
+struct Edge {
+    handle: u32,
+    generation: u32,
+    /// Bit per lane.
+    lanes: u8,
+    /// Completions in a row of a multishot operation.
+    turns: u8,
+}
+
+const fn bit(lane: Lane) -> u8 {
+    1 << lane as u8
+}
+
+const READ: u8 = bit(Lane::Read) | bit(Lane::Readable);
+const WRITE: u8 = bit(Lane::Write) | bit(Lane::Writable);
+
+/// Completions that a multishot operation may have before the next handle has its turn.
+const TURNS: u8 = 16;
+
+/// The backend.
+pub(crate) struct Reactor<S> {
+    selector: S,
+    edges: VecDeque<Edge>,
+    blocking: Blocking,
+}
+
+/// True for what only the blocking pool can carry out.
+fn needs_pool(raw: &RawOp, kind: Option<Kind>) -> bool {
+    match raw {
+        RawOp::Open { .. }
+        | RawOp::ReadAt { .. }
+        | RawOp::WriteAt { .. }
+        | RawOp::Sync { .. }
+        | RawOp::Stat { .. }
+        | RawOp::Call { .. } => true,
+        RawOp::Recv { .. } | RawOp::Send { .. } | RawOp::RecvMsg { .. } | RawOp::SendMsg { .. } => {
+            kind == Some(Kind::File)
+        }
+        _ => false,
+    }
+}
+
+fn direction(lane: Lane) -> Direction {
+    match lane {
+        Lane::Write | Lane::Writable => Direction::Write,
+        _ => Direction::Read,
+    }
+}
+
+/// What a finished call of `n` bytes tells about the direction it used: true when nothing more can be had
+/// from it before the next edge.
+fn drained(raw: &RawOp, n: usize, entry: &Entry, pool_buffer: usize) -> bool {
+    if entry.kind != Kind::Tcp {
+        return false;
+    }
+    let short_read = |room: usize| n > 0 && n < room && !entry.readiness.distrust_short_reads;
+    match raw {
+        RawOp::Recv { len, .. } => short_read(*len),
+        RawOp::RecvPooled { .. } => short_read(pool_buffer),
+        RawOp::Send { len, .. } => n < *len,
+        _ => false,
+    }
+}
+
+impl<S: Selector> Reactor<S> {
+    pub(crate) fn new(options: &Builder, inbox: &Arc<Inbox>) -> io::Result<Reactor<S>> {
+        Ok(Reactor {
+            selector: S::new(options.entries as usize, inbox)?,
+            edges: VecDeque::new(),
+            blocking: Blocking::new(options.threads, inbox),
+        })
+    }
+
+    #[inline]
+    pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
+        let head = core.slots.head(slot);
+        let entry = (head.handle != NONE).then(|| core.handles.entry(head.handle));
+        let raw = head.raw;
+        match raw {
+            RawOp::Nop => return Started::Done(Outcome::done(0)),
+            RawOp::Close { fd } => return Started::Done(close(fd)),
+            _ if needs_pool(&raw, entry.map(|entry| entry.kind)) => {
+                let fd = entry.map_or(-1, Entry::raw_fd);
+                return match self.blocking.submit(slot, raw, fd) {
+                    Ok(()) => Started::Pending,
+                    Err(error) => Started::Done(error.into()),
+                };
+            }
+            _ => {}
+        }
+        let Some(entry) = entry else { unreachable!("{raw:?} has a handle") };
+        let (handle, lane) = (head.handle, head.lane);
+        let exhausted = match lane {
+            Lane::Read => entry.readiness.read_exhausted,
+            // A connect and a shutdown need no room.
+            Lane::Write => entry.readiness.write_exhausted && raw.sends(),
+            _ => false,
+        };
+        if exhausted && entry.readiness.registered {
+            self.selector.expect(handle, direction(lane));
+            return Started::Pending;
+        }
+        if raw.is_multi() {
+            let generation = entry.generation;
+            self.edges.push_back(Edge { handle, generation, lanes: bit(lane), turns: 0 });
+            return Started::Pending;
+        }
+        match self.attempt(core, slot) {
+            Some(outcome) => Started::Done(outcome),
+            None => Started::Pending,
+        }
+    }
+
+    /// Tries the operation in `slot`; `None`: it would block, and now waits for an edge.
+    fn attempt(&mut self, core: &mut Core, slot: u32) -> Option<Outcome> {
+        let head = core.slots.head_mut(slot);
+        let entry = core.handles.entry_mut(head.handle);
+        let outcome = perform(&mut head.raw, entry.fd(), entry.kind, &core.pool);
+        if let Some(n) = outcome.value() {
+            if drained(&head.raw, n, entry, core.pool.size()) {
+                exhaust(entry, head.lane);
+            }
+            return Some(outcome);
+        }
+        // A connect that is refused with EAGAIN (a Unix socket whose listener is full) gets no edge, so
+        // that is its result. For all else it means: not ready yet.
+        let waits = outcome.errno().is_some_and(error::would_block);
+        if !waits || matches!(head.raw, RawOp::Connect { begun: false, .. }) {
+            return Some(outcome);
+        }
+        // Nor for a datagram to a receiver that is full, while the sender's own socket has room.
+        if entry.kind == Kind::Datagram && head.raw.sends() && is_ready(entry.fd(), Direction::Write) {
+            return Some(outcome);
+        }
+        let handle = head.handle;
+        if !entry.readiness.registered {
+            if let Err(error) = self.selector.add(entry.fd(), handle, entry.generation) {
+                return Some(error.into());
+            }
+            entry.readiness.registered = true;
+        }
+        exhaust(entry, head.lane);
+        self.selector.expect(handle, direction(head.lane));
+        None
+    }
+
+    pub(crate) fn cancel(&mut self, core: &mut Core, slot: u32) -> Cancelled {
+        let head = core.slots.head(slot);
+        let kind = (head.handle != NONE).then(|| core.handles.entry(head.handle).kind);
+        if needs_pool(&head.raw, kind) && !self.blocking.cancel(slot) {
+            return Cancelled::Pending;
+        }
+        Cancelled::Done
+    }
+
+    pub(crate) fn wait(&mut self, core: &mut Core, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = if self.edges.is_empty() { timeout } else { Some(Duration::ZERO) };
+        let edges = &mut self.edges;
+        self.selector.wait(timeout, |report| {
+            let entry = core.handles.entry_mut(report.handle);
+            if entry.generation != report.generation {
+                return; // the handle was closed after the report was made
+            }
+            let mut lanes = 0;
+            if report.readable {
+                entry.readiness.read_exhausted = false;
+                lanes |= READ;
+            }
+            if report.writable {
+                entry.readiness.write_exhausted = false;
+                lanes |= WRITE;
+            }
+            entry.readiness.distrust_short_reads |= report.special;
+            edges.push_back(Edge { handle: report.handle, generation: report.generation, lanes, turns: 0 });
+        })
+    }
+
+    #[inline]
+    pub(crate) fn advance(&mut self, core: &mut Core) -> Option<Event> {
+        loop {
+            let edge = self.edges.front_mut()?;
+            let entry = core.handles.entry(edge.handle);
+            if entry.generation != edge.generation || edge.lanes == 0 {
+                self.edges.pop_front();
+                continue;
+            }
+            let lane = Lane::ALL[edge.lanes.trailing_zeros() as usize];
+            let slot = entry.lane(lane).head;
+            if slot == NONE || core.slots.head(slot).state != State::Started {
+                edge.lanes &= !bit(lane);
+                continue;
+            }
+            let outcome = self.attempt(core, slot);
+            if let Some(event) = self.served(core, slot, lane, outcome) {
+                return Some(event);
+            }
+        }
+    }
+
+    /// Book-keeping after the front edge's `lane` was served.
+    fn served(&mut self, core: &Core, slot: u32, lane: Lane, outcome: Option<Outcome>) -> Option<Event> {
+        let head = core.slots.head(slot);
+        let readiness = core.handles.entry(head.handle).readiness;
+        let edge = self.edges.front_mut().expect("the edge that was served");
+        let Some(outcome) = outcome else {
+            edge.lanes &= !bit(lane);
+            return None;
+        };
+        let more = head.raw.goes_on_after(outcome);
+        // Not registered yet, it is tried until it would block: no edge would come.
+        let exhausted = readiness.read_exhausted && readiness.registered;
+        if !more || exhausted {
+            edge.lanes &= !bit(lane);
+        } else {
+            edge.turns += 1;
+            if edge.turns == TURNS {
+                edge.turns = 0;
+                self.edges.rotate_left(1);
+            }
+        }
+        if more && exhausted {
+            self.selector.expect(head.handle, Direction::Read);
+        }
+        Some(Event { slot, more, outcome })
+    }
+
+    pub(crate) fn backlog(&mut self) -> usize {
+        self.edges.len()
+    }
+
+    pub(crate) fn attach(&mut self, source: &Source, kind: Kind) -> io::Result<bool> {
+        match kind {
+            // Sockets are used with MSG_DONTWAIT, but accept and connect go by the flag.
+            _ if source.nonblocking == Some(true) => Ok(false),
+            Kind::File => Ok(false),
+            _ => set_nonblocking(&source.fd, true),
+        }
+    }
+
+    pub(crate) fn release(&mut self, core: &mut Core, handle: u32) {
+        let entry = core.handles.entry_mut(handle);
+        if std::mem::take(&mut entry.readiness).registered {
+            self.selector.remove(entry.fd(), handle);
+        }
+    }
+
+    pub(crate) fn carrier(&self, raw: &RawOp) -> Carrier {
+        match raw {
+            RawOp::Nop | RawOp::Timer { .. } => Carrier::Port,
+            RawOp::Close { .. } | RawOp::Shutdown { .. } => Carrier::Direct,
+            _ if needs_pool(raw, None) => Carrier::Pool,
+            _ => Carrier::Reactor,
+        }
+    }
+
+    pub(crate) fn features(&self) -> Vec<Feature> {
+        vec![Feature::new("waiting call", true, S::CALL)]
+    }
+}
+
+fn exhaust(entry: &mut Entry, lane: Lane) {
+    match lane {
+        Lane::Read => entry.readiness.read_exhausted = true,
+        Lane::Write => entry.readiness.write_exhausted = true,
+        _ => {}
+    }
+}

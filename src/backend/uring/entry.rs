@@ -1,0 +1,123 @@
+//! The table: what each operation becomes as a submission entry (io_uring_enter(2) lists them).
+
+use super::probe::Probe;
+use crate::backend::quirks::{RWF_NOSIGNAL, STATX_MASK, statx_target};
+use crate::buf::pool::Pool;
+use crate::handle::Kind;
+use crate::op::raw::{Direction, MAX_TRANSFER, RawOp};
+use io_uring::opcode;
+use io_uring::squeue::{Entry, Flags};
+use io_uring::types::{Fd, FsyncFlags};
+use std::net::Shutdown;
+use std::ptr;
+
+/// The buffer group of the port's pool.
+pub(super) const GROUP: u16 = 0;
+
+/// "At the current position", for files; pipes and terminals have none.
+const HERE: u64 = u64::MAX;
+
+/// The entry of an operation on `fd`. The caller has made sure that the ring supports it.
+#[inline]
+pub(super) fn build(raw: &RawOp, fd: i32, kind: Option<Kind>, probe: &Probe, pool: &Pool) -> Entry {
+    let on = Fd(fd);
+    let socket = kind.is_none_or(Kind::is_socket);
+    let no_signal = if kind == Some(Kind::Pipe) { RWF_NOSIGNAL } else { 0 };
+    match *raw {
+        RawOp::Nop => opcode::Nop::new().build(),
+        RawOp::Recv { buf, len } if socket => opcode::Recv::new(on, buf, cut(len)).build(),
+        RawOp::Recv { buf, len } => opcode::Read::new(on, buf, cut(len)).offset(HERE).build(),
+        RawOp::Send { buf, len, all } if socket => {
+            // With WAITALL the kernel itself goes on after a short send.
+            let wait = if all && kind != Some(Kind::Datagram) { libc::MSG_WAITALL } else { at_once(kind) };
+            opcode::Send::new(on, buf, cut(len)).flags(libc::MSG_NOSIGNAL | wait).build()
+        }
+        RawOp::Send { buf, len, .. } => opcode::Write::new(on, buf, cut(len)).offset(HERE).rw_flags(no_signal).build(),
+        RawOp::RecvPooled { multi } if socket && multi && probe.multishot_recv => {
+            opcode::RecvMulti::new(on, GROUP).build()
+        }
+        RawOp::RecvPooled { .. } if socket => {
+            opcode::Recv::new(on, ptr::null_mut(), 0).buf_group(GROUP).build().flags(Flags::BUFFER_SELECT)
+        }
+        RawOp::RecvPooled { .. } => {
+            let read = opcode::Read::new(on, ptr::null_mut(), cut(pool.size())).offset(HERE);
+            read.buf_group(GROUP).build().flags(Flags::BUFFER_SELECT)
+        }
+        RawOp::RecvMsg { scratch } => {
+            // SAFETY: the scratch lives in the operation's payload, which is in place.
+            let scratch = unsafe { &mut *scratch };
+            if socket {
+                return opcode::RecvMsg::new(on, &mut scratch.header).build();
+            }
+            let (list, count) = scratch.iovecs();
+            opcode::Readv::new(on, list, count as u32).offset(HERE).build()
+        }
+        RawOp::SendMsg { scratch } => {
+            // SAFETY: the scratch lives in the operation's payload, which is in place.
+            let scratch = unsafe { &mut *scratch };
+            if socket {
+                let flags = libc::MSG_NOSIGNAL | at_once(kind);
+                return opcode::SendMsg::new(on, &scratch.header).flags(flags as u32).build();
+            }
+            let (list, count) = scratch.iovecs();
+            opcode::Writev::new(on, list, count as u32).offset(HERE).rw_flags(no_signal).build()
+        }
+        RawOp::Accept { multi } if multi && probe.multishot_accept => {
+            opcode::AcceptMulti::new(on).flags(libc::SOCK_CLOEXEC).build()
+        }
+        RawOp::Accept { .. } => {
+            opcode::Accept::new(on, ptr::null_mut(), ptr::null_mut()).flags(libc::SOCK_CLOEXEC).build()
+        }
+        RawOp::Connect { scratch, .. } => {
+            // SAFETY: the scratch lives in the operation's payload, which is in place.
+            let (name, len) = unsafe { (*scratch).name() };
+            opcode::Connect::new(on, name, len).build()
+        }
+        RawOp::Shutdown { how } => opcode::Shutdown::new(on, shutdown_how(how)).build(),
+        RawOp::Ready { direction } => poll(fd, direction),
+        RawOp::Open { path, flags, mode } => {
+            opcode::OpenAt::new(Fd(libc::AT_FDCWD), path).flags(flags).mode(mode).build()
+        }
+        RawOp::ReadAt { buf, len, offset } => opcode::Read::new(on, buf, len).offset(offset).build(),
+        RawOp::WriteAt { buf, len, offset } => opcode::Write::new(on, buf, len).offset(offset).build(),
+        RawOp::Sync { data } => {
+            let flags = if data { FsyncFlags::DATASYNC } else { FsyncFlags::empty() };
+            opcode::Fsync::new(on).flags(flags).build()
+        }
+        RawOp::Stat { path, scratch } => {
+            let (dir, path, flags) = statx_target(fd, path);
+            // SAFETY: the scratch lives in the operation's payload, which is in place.
+            let buffer = unsafe { &raw mut (*scratch).statx };
+            opcode::Statx::new(Fd(dir), path, buffer.cast()).flags(flags).mask(STATX_MASK).build()
+        }
+        RawOp::Close { fd } => opcode::Close::new(Fd(fd)).build(),
+        RawOp::Timer { .. } | RawOp::Call { .. } => unreachable!("{raw:?} is not for the ring"),
+    }
+}
+
+/// The flag with which a ring does not wait until a datagram can be sent: when it tries again, the kernel
+/// (seen on 6.18, Unix sockets) has lost the place in the buffer, and sends an empty one.
+fn at_once(kind: Option<Kind>) -> i32 {
+    if kind == Some(Kind::Datagram) { libc::MSG_DONTWAIT } else { 0 }
+}
+
+/// Polls a descriptor once.
+pub(super) fn poll(fd: i32, direction: Direction) -> Entry {
+    let events = match direction {
+        Direction::Read => libc::POLLIN,
+        Direction::Write => libc::POLLOUT,
+    };
+    opcode::PollAdd::new(Fd(fd), events as u32).build()
+}
+
+fn cut(len: usize) -> u32 {
+    len.min(MAX_TRANSFER) as u32
+}
+
+fn shutdown_how(how: Shutdown) -> i32 {
+    match how {
+        Shutdown::Read => libc::SHUT_RD,
+        Shutdown::Write => libc::SHUT_WR,
+        Shutdown::Both => libc::SHUT_RDWR,
+    }
+}

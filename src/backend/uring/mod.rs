@@ -1,0 +1,527 @@
+//! Linux' completion rings, io_uring(7): the fast path.
+//!
+//! An operation becomes one submission entry (`entry.rs` is the table) whose user data is its slot.
+//! Entries are handed over by the next wait, all with one `io_uring_enter`; completions are read from
+//! the shared ring one by one by [`Uring::advance`]. What this kernel's ring cannot do is carried
+//! otherwise, per operation ([`Plan`]): polled by the ring and then performed, called directly, or
+//! given to the blocking pool.
+//!
+//! Nothing is lost when rings are full: entries that do not fit wait in `backlog`, in order, so a cancel
+//! stays behind the operation that it names; and the kernel keeps completions that do not fit
+//! (`IORING_FEAT_NODROP`, required).
+//!
+//! Invariant: a started operation has exactly one entry with the kernel or in `backlog`, or is with
+//! the blocking pool, or has its event in `extra`.
+
+mod entry;
+mod pool_ring;
+mod probe;
+
+use super::blocking::Blocking;
+use super::perform::{close, perform};
+use super::{Cancelled, Started};
+use crate::builder::Builder;
+use crate::core::{Core, Event};
+use crate::error;
+use crate::explain::{Carrier, Feature};
+use crate::handle::{Kind, Source, set_nonblocking};
+use crate::op::raw::{Direction, RawOp};
+use crate::outcome::Outcome;
+use crate::poster::Inbox;
+use crate::slot::{NONE, State};
+use io_uring::squeue::Entry;
+use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
+use pool_ring::PoolRing;
+use probe::Probe;
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// User data that is no slot's: the waker's, and with this bit a cancel of the slot in the lower half.
+const WAKER: u64 = u64::MAX;
+const CANCEL: u64 = 1 << 32;
+
+/// "Interrupted", as the kernel calls it inside; io_uring lets it out of an open.
+const ERESTARTSYS: i32 = 512;
+
+/// How an operation is carried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// By an entry of its own.
+    Native,
+    /// The ring polls for readiness, then it is performed.
+    Poll(Direction),
+    Pool,
+    Direct,
+}
+
+/// The backend.
+pub(crate) struct Uring {
+    ring: IoUring,
+    probe: Probe,
+    /// Entries that did not fit, in order.
+    backlog: VecDeque<Entry>,
+    /// Events that did not come from the ring as such.
+    extra: VecDeque<Event>,
+    blocking: Blocking,
+    inbox: Arc<Inbox>,
+    /// The pool's ring was set up, or that was tried in vain.
+    pool_ready: bool,
+}
+
+impl Uring {
+    pub(crate) fn new(options: &Builder, inbox: &Arc<Inbox>) -> io::Result<Uring> {
+        let (ring, probe) = probe::open(options.entries, &options.without)?;
+        let mut uring = Uring {
+            ring,
+            probe,
+            backlog: VecDeque::new(),
+            extra: VecDeque::new(),
+            blocking: Blocking::new(options.threads, inbox),
+            inbox: inbox.clone(),
+            pool_ready: false,
+        };
+        uring.listen_to_waker();
+        // The first enter: a seccomp rule may forbid it even where the set-up was allowed.
+        uring.enter(Some(Duration::ZERO), true).map_err(|error| probe::refusal(error, "io_uring_enter"))?;
+        Ok(uring)
+    }
+
+    /// Polls the waker. Multishot, it stays armed; each call of the waker is a completion.
+    fn listen_to_waker(&mut self) {
+        let fd = types::Fd(self.inbox.waker().fd().as_raw_fd());
+        let poll = opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(self.probe.multishot_poll);
+        self.push(poll.build().user_data(WAKER));
+    }
+
+    /// Queues an entry; full rings only delay it.
+    #[inline]
+    fn push(&mut self, entry: Entry) {
+        if !self.backlog.is_empty() || !self.try_push(&entry) {
+            self.push_slowly(entry);
+        }
+    }
+
+    #[inline]
+    fn try_push(&mut self, entry: &Entry) -> bool {
+        // SAFETY: what the entry points to stays in place until its completion: payloads and scratch
+        // by the slots' list of states, all else is static.
+        unsafe { self.ring.submission().push(entry).is_ok() }
+    }
+
+    #[cold]
+    fn push_slowly(&mut self, entry: Entry) {
+        self.backlog.push_back(entry);
+        // An error (a full completion ring, no memory) leaves the entries where they are, for the next
+        // wait, which reports what does not pass.
+        let _ = self.enter(Some(Duration::ZERO), false);
+        self.flush_backlog();
+    }
+
+    fn flush_backlog(&mut self) {
+        while let Some(entry) = self.backlog.front() {
+            // SAFETY: as for `try_push`.
+            if unsafe { self.ring.submission().push(entry).is_err() } {
+                break;
+            }
+            self.backlog.pop_front();
+        }
+    }
+
+    /// One io_uring_enter(2): hands entries over and, with `reap`, waits for a completion, at most
+    /// `timeout`, and has the kernel run its deferred work.
+    fn enter(&mut self, timeout: Option<Duration>, reap: bool) -> io::Result<()> {
+        let (to_submit, taskrun, overflow) = {
+            let queue = self.ring.submission();
+            (queue.len() as u32, queue.taskrun(), queue.cq_overflow())
+        };
+        let idle = timeout == Some(Duration::ZERO);
+        let mut flags = EnterFlags::empty();
+        if reap || overflow {
+            // Without the flag nobody tells whether deferred work is there: look.
+            if idle && to_submit == 0 && !taskrun && !overflow && self.probe.taskrun_flag {
+                return Ok(());
+            }
+            flags |= EnterFlags::GETEVENTS;
+        }
+        let time = timeout.filter(|time| !time.is_zero()).map(|time| {
+            // A time-out that does not fit is longer than anybody waits.
+            let seconds = time.as_secs().min(i64::MAX as u64);
+            types::Timespec::new().sec(seconds).nsec(time.subsec_nanos())
+        });
+        let mut args = types::SubmitArgs::new();
+        if let Some(time) = &time {
+            args = args.timespec(time);
+            flags |= EnterFlags::EXT_ARG;
+        }
+        let want = u32::from(reap && !idle);
+        if want > 0 && self.probe.no_iowait {
+            flags |= EnterFlags::NO_IOWAIT;
+        }
+        let submitter = self.ring.submitter();
+        // SAFETY: the arguments live in this frame, and the flags fit them: EXT_ARG with its
+        // structure, else no argument.
+        let result = unsafe {
+            if time.is_some() {
+                submitter.enter(to_submit, want, flags.bits(), Some(&args))
+            } else {
+                submitter.enter::<libc::sigset_t>(to_submit, want, flags.bits(), None)
+            }
+        };
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => match error.raw_os_error() {
+                // The time is up; a signal; completions must be taken up first, or memory is short:
+                // whatever was not handed over stays queued for the next time.
+                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// How an operation on an object of this kind is carried.
+    fn plan(&self, raw: &RawOp, kind: Option<Kind>) -> Plan {
+        let probe = &self.probe;
+        let native_or = |supported: bool, other: Plan| if supported { Plan::Native } else { other };
+        match raw {
+            RawOp::Nop | RawOp::Timer { .. } | RawOp::Ready { .. } => Plan::Native,
+            RawOp::Call { .. } => Plan::Pool,
+            RawOp::Shutdown { .. } => native_or(probe.shutdown, Plan::Direct),
+            RawOp::Close { .. } => native_or(probe.close, Plan::Direct),
+            RawOp::Open { .. } => native_or(probe.open, Plan::Pool),
+            RawOp::Stat { .. } => native_or(probe.statx, Plan::Pool),
+            RawOp::Sync { .. } => native_or(probe.fsync, Plan::Pool),
+            // A ring ignores the offset on what has none, where pread(2) says so.
+            RawOp::ReadAt { .. } | RawOp::WriteAt { .. } if kind.is_some_and(|kind| kind != Kind::File) => Plan::Pool,
+            RawOp::ReadAt { .. } => native_or(probe.read, Plan::Pool),
+            RawOp::WriteAt { .. } => native_or(probe.write, Plan::Pool),
+            RawOp::Accept { .. } => native_or(probe.accept, Plan::Poll(Direction::Read)),
+            // The ring would have a worker wait for a full listener, where a cancel can miss it.
+            RawOp::Connect { scratch, .. } if is_local(*scratch) => Plan::Direct,
+            RawOp::Connect { begun: true, .. } => Plan::Poll(Direction::Write),
+            RawOp::Connect { .. } => native_or(probe.connect, Plan::Poll(Direction::Write)),
+            RawOp::RecvPooled { .. } => native_or(probe.buffer_ring, Plan::Poll(Direction::Read)),
+            RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::Send { .. } | RawOp::SendMsg { .. } => {
+                let supported = match (raw, kind) {
+                    (RawOp::Recv { .. }, Some(Kind::Pipe | Kind::File)) => probe.read,
+                    (RawOp::RecvMsg { .. }, Some(Kind::Pipe | Kind::File)) => probe.readv,
+                    // A write to a pipe may raise SIGPIPE unless the kernel knows the flag against it.
+                    (RawOp::Send { .. }, Some(Kind::Pipe)) => probe.write && probe.write_without_signal,
+                    (RawOp::SendMsg { .. }, Some(Kind::Pipe)) => probe.writev && probe.write_without_signal,
+                    (RawOp::Send { .. }, Some(Kind::File)) => probe.write,
+                    (RawOp::SendMsg { .. }, Some(Kind::File)) => probe.writev,
+                    (RawOp::Recv { .. }, _) => probe.recv,
+                    (RawOp::RecvMsg { .. }, _) => probe.recvmsg,
+                    (RawOp::Send { .. }, _) => probe.send,
+                    (_, _) => probe.sendmsg,
+                };
+                match raw {
+                    _ if supported => Plan::Native,
+                    _ if kind == Some(Kind::File) => Plan::Pool,
+                    RawOp::Recv { .. } | RawOp::RecvMsg { .. } => Plan::Poll(Direction::Read),
+                    _ => Plan::Poll(Direction::Write),
+                }
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
+        let head = core.slots.head(slot);
+        let entry = (head.handle != NONE).then(|| core.handles.entry(head.handle));
+        let (fd, kind) = entry.map_or((-1, None), |entry| (entry.raw_fd(), Some(entry.kind)));
+        let raw = head.raw;
+        if !self.pool_ready
+            && let RawOp::RecvPooled { .. } = raw
+        {
+            self.set_up_pool(core);
+        }
+        let plan = self.plan(&raw, kind);
+        core.slots.head_mut(slot).polled = matches!(plan, Plan::Poll(_));
+        match plan {
+            Plan::Native => {
+                let entry = entry::build(&raw, fd, kind, &self.probe, &core.pool);
+                self.push(entry.user_data(u64::from(slot)));
+            }
+            Plan::Poll(direction) => {
+                // Tried first: what is refused at once (a receive on a listener) may never become ready.
+                let outcome = self.try_now(core, slot);
+                if !outcome.errno().is_some_and(error::would_block) {
+                    if !raw.is_multi() || !raw.goes_on_after(outcome) {
+                        return Started::Done(outcome);
+                    }
+                    self.extra.push_back(Event { slot, more: true, outcome });
+                } else if let RawOp::Connect { .. } = raw
+                    && !matches!(core.slots.head(slot).raw, RawOp::Connect { begun: true, .. })
+                {
+                    // The listener of a Unix socket is full: no readiness will tell when it no longer is.
+                    return Started::Done(outcome);
+                }
+                self.push(entry::poll(fd, direction).user_data(u64::from(slot)));
+            }
+            Plan::Pool => {
+                if let Err(error) = self.blocking.submit(slot, raw, fd) {
+                    return Started::Done(error.into());
+                }
+            }
+            Plan::Direct => {
+                return Started::Done(match raw {
+                    RawOp::Close { fd } => close(fd),
+                    RawOp::Connect { .. } => self.connect_local(core, slot),
+                    _ => self.try_now(core, slot),
+                });
+            }
+        }
+        Started::Pending
+    }
+
+    /// Gives the kernel a ring of the pool's buffers, or finds that this cannot be.
+    #[cold]
+    fn set_up_pool(&mut self, core: &Core) {
+        self.pool_ready = true;
+        if !self.probe.buffer_ring {
+            return;
+        }
+        let registered =
+            PoolRing::register(&self.ring, core.pool.buffers()).and_then(|ring| core.pool.publish_to(Box::new(ring)));
+        self.probe.buffer_ring = registered.is_ok();
+    }
+
+    /// Connects a Unix socket, which never takes time; `EAGAIN` when its listener is full.
+    fn connect_local(&mut self, core: &mut Core, slot: u32) -> Outcome {
+        let handle = core.slots.head(slot).handle;
+        let changed = match set_nonblocking(core.handles.entry(handle).fd(), true) {
+            Ok(changed) => changed,
+            Err(error) => return error.into(),
+        };
+        let outcome = self.try_now(core, slot);
+        if changed && let Err(error) = set_nonblocking(core.handles.entry(handle).fd(), false) {
+            return error.into();
+        }
+        outcome
+    }
+
+    /// Performs a non-blocking call.
+    fn try_now(&mut self, core: &mut Core, slot: u32) -> Outcome {
+        let head = core.slots.head_mut(slot);
+        let entry = core.handles.entry(head.handle);
+        // A pipe is a blocking one (see `attach`), and its calls have no MSG_DONTWAIT.
+        let unblocked = match entry.kind {
+            Kind::Pipe => set_nonblocking(entry.fd(), true),
+            _ => Ok(false),
+        };
+        let outcome = match unblocked {
+            Ok(_) => perform(&mut head.raw, entry.fd(), entry.kind, &core.pool),
+            Err(error) => return error.into(),
+        };
+        match unblocked {
+            Ok(true) => set_nonblocking(entry.fd(), false).map_or_else(Outcome::from, |_| outcome),
+            _ => outcome,
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, core: &mut Core, slot: u32) -> Cancelled {
+        let head = core.slots.head(slot);
+        let kind = (head.handle != NONE).then(|| core.handles.entry(head.handle).kind);
+        if self.plan(&head.raw, kind) == Plan::Pool {
+            return if self.blocking.cancel(slot) { Cancelled::Done } else { Cancelled::Pending };
+        }
+        self.push_cancel(slot);
+        Cancelled::Pending
+    }
+
+    fn push_cancel(&mut self, slot: u32) {
+        let slot = u64::from(slot);
+        self.push(opcode::AsyncCancel::new(slot).build().user_data(CANCEL | slot));
+    }
+
+    pub(crate) fn wait(&mut self, _core: &mut Core, timeout: Option<Duration>) -> io::Result<()> {
+        if !self.backlog.is_empty() {
+            self.flush_backlog();
+        }
+        let timeout = if self.extra.is_empty() && self.backlog.is_empty() { timeout } else { Some(Duration::ZERO) };
+        self.enter(timeout, true)
+    }
+
+    #[inline]
+    pub(crate) fn advance(&mut self, core: &mut Core) -> Option<Event> {
+        if let Some(event) = self.extra.pop_front() {
+            return Some(event);
+        }
+        loop {
+            let completion = self.ring.completion().next()?;
+            match completion.user_data() {
+                WAKER => {
+                    if !cqueue::more(completion.flags()) {
+                        self.inbox.waker().drain();
+                        self.listen_to_waker();
+                    }
+                }
+                data if data & CANCEL != 0 => self.cancel_answered(core, data as u32, completion.result()),
+                slot => {
+                    if let Some(event) = self.completed(core, slot as u32, completion.result(), completion.flags()) {
+                        return Some(event);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The kernel does not find an operation that it is about to start over (its object became ready
+    /// while the kernel began to wait for that). It may wait again after that, so the cancel is repeated
+    /// until the operation has ended. It cannot reach the slot's next one, whose entry comes after it.
+    fn cancel_answered(&mut self, core: &Core, slot: u32, result: i32) {
+        if result == -libc::ENOENT && core.slots.head(slot).state == State::Cancelling {
+            self.push_cancel(slot);
+        }
+    }
+
+    /// A completion of the operation in `slot`; `None`: it goes on.
+    #[inline]
+    fn completed(&mut self, core: &mut Core, slot: u32, result: i32, flags: u32) -> Option<Event> {
+        let head = core.slots.head(slot);
+        if head.polled {
+            return self.polled(core, slot, result);
+        }
+        let multi = head.raw.is_multi();
+        let outcome = match cqueue::buffer_select(flags) {
+            None if result >= 0 => Outcome::done(result as usize),
+            Some(index) => picked(core, index, result),
+            None => match self.again_after(core, slot, -result) {
+                Started::Done(outcome) => outcome,
+                Started::Pending => return None,
+            },
+        };
+        let more = cqueue::more(flags);
+        if !multi || more {
+            return Some(Event { slot, more, outcome });
+        }
+        Some(self.after_last_shot(core, slot, outcome))
+    }
+
+    /// An error of the ring: `Done` when it is the operation's, `Pending` when it was submitted again.
+    #[cold]
+    fn again_after(&mut self, core: &mut Core, slot: u32, errno: i32) -> Started {
+        let head = core.slots.head(slot);
+        if head.state != State::Started {
+            // Given up: a kernel's worker was interrupted for that, or it was just not possible yet.
+            let given_up = matches!(errno, libc::EINTR | ERESTARTSYS | libc::EAGAIN);
+            return Started::Done(Outcome::error(if given_up { error::CANCELLED } else { errno }));
+        }
+        let sends_to = head.kind.filter(|_| head.raw.sends());
+        match errno {
+            libc::EINTR | ERESTARTSYS => {}
+            // Not yet (entry.rs says why the kernel is not to wait).
+            libc::EAGAIN if sends_to == Some(Kind::Datagram) => {
+                self.poll_for(core, slot);
+                return Started::Pending;
+            }
+            // This kernel does not know RWF_NOSIGNAL.
+            libc::EOPNOTSUPP | libc::EINVAL if sends_to == Some(Kind::Pipe) => self.probe.write_without_signal = false,
+            _ => return Started::Done(Outcome::error(errno)),
+        }
+        self.start(core, slot)
+    }
+
+    /// Polls for the operation in `slot`, which is then performed.
+    fn poll_for(&mut self, core: &mut Core, slot: u32) {
+        let head = core.slots.head_mut(slot);
+        head.polled = true;
+        let direction = if head.raw.lane().is_write() { Direction::Write } else { Direction::Read };
+        let fd = core.handles.entry(head.handle).raw_fd();
+        self.push(entry::poll(fd, direction).user_data(u64::from(slot)));
+    }
+
+    /// The entry of a multishot operation has ended with this: the operation has ended, too, or goes on
+    /// with another entry.
+    fn after_last_shot(&mut self, core: &mut Core, slot: u32, outcome: Outcome) -> Event {
+        let head = core.slots.head(slot);
+        let more = head.raw.goes_on_after(outcome);
+        if more {
+            let next = match head.state {
+                State::Started => self.start(core, slot),
+                _ => Started::Done(Outcome::error(error::CANCELLED)),
+            };
+            if let Started::Done(outcome) = next {
+                self.extra.push_back(Event { slot, more: false, outcome });
+            }
+        }
+        Event { slot, more, outcome }
+    }
+
+    /// The poll of an operation that the ring cannot do itself has ended.
+    #[cold]
+    fn polled(&mut self, core: &mut Core, slot: u32, result: i32) -> Option<Event> {
+        if result < 0 {
+            return Some(Event { slot, more: false, outcome: Outcome::error(-result) });
+        }
+        let outcome = self.try_now(core, slot);
+        if !outcome.errno().is_some_and(error::would_block) {
+            return Some(self.after_last_shot(core, slot, outcome));
+        }
+        let head = core.slots.head(slot);
+        if head.state != State::Started {
+            return Some(Event { slot, more: false, outcome: Outcome::error(error::CANCELLED) });
+        }
+        if head.kind == Some(Kind::Datagram) && head.raw.sends() {
+            // It is the receiver that is full, and no poll tells when it no longer is: the port retries.
+            return Some(Event { slot, more: false, outcome });
+        }
+        self.poll_for(core, slot);
+        None
+    }
+
+    pub(crate) fn backlog(&mut self) -> usize {
+        self.extra.len() + self.ring.completion().len()
+    }
+
+    pub(crate) fn attach(&mut self, source: &Source, kind: Kind) -> io::Result<bool> {
+        // The kernel waits for a blocking descriptor; with O_NONBLOCK reads and writes answer EAGAIN. Accepts
+        // and connects that are polled and then performed need the flag, and sockets are received from and
+        // sent to alike with it.
+        let polls = match kind {
+            Kind::Tcp | Kind::Stream | Kind::Datagram => !(self.probe.accept && self.probe.connect),
+            Kind::Pipe => false,
+            Kind::File => return Ok(false),
+        };
+        if source.nonblocking == Some(polls) {
+            return Ok(false);
+        }
+        set_nonblocking(&source.fd, polls)
+    }
+
+    pub(crate) fn release(&mut self, _core: &mut Core, _handle: u32) {}
+
+    pub(crate) fn carrier(&self, raw: &RawOp) -> Carrier {
+        match (raw, self.plan(raw, None)) {
+            (RawOp::Timer { .. }, _) => Carrier::Port,
+            (_, Plan::Native) => Carrier::Native,
+            (_, Plan::Poll(_)) => Carrier::Reactor,
+            (_, Plan::Pool) => Carrier::Pool,
+            (_, Plan::Direct) => Carrier::Direct,
+        }
+    }
+
+    pub(crate) fn features(&self) -> Vec<Feature> {
+        self.probe.features()
+    }
+}
+
+/// True for a Unix socket's address. (Null stands for any in `explain`.)
+fn is_local(scratch: *const crate::scratch::Scratch) -> bool {
+    // SAFETY: not null, it is the scratch in the operation's payload, which is in place.
+    unsafe { scratch.as_ref() }.is_some_and(|scratch| scratch.family() == libc::AF_UNIX)
+}
+
+/// The kernel has picked a buffer of the pool for this result.
+#[inline]
+fn picked(core: &Core, index: u16, result: i32) -> Outcome {
+    core.pool.was_taken(index);
+    if result > 0 {
+        return Outcome::in_buffer(result as usize, index);
+    }
+    core.pool.give_back(index);
+    if result == 0 { Outcome::done(0) } else { Outcome::error(-result) }
+}

@@ -1,0 +1,235 @@
+//! The port's pool of receive buffers, and [`PoolBuf`], one of them on loan to the user.
+//!
+//! Pooled receives take a buffer only when there is data for it, so idle connections pin none. A
+//! `PoolBuf` goes back by itself when it is dropped, also after the port is gone. Two ways to hand
+//! the free buffers out share this file's book-keeping: a stack of indices (reactors take from it,
+//! last in first out, so a hot buffer stays in cache), or a ring shared with the kernel (io_uring's
+//! provided buffers), to which a dropped buffer is published again.
+//!
+//! Invariant: each index is in exactly one place: free (stack or ring), or in one `PoolBuf`.
+
+use super::{IoBuf, IoBufMut};
+use crate::scratch::Mapping;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt;
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
+
+/// Where free buffers are published when the kernel picks them itself.
+pub(crate) trait Ring {
+    /// Gives buffer `index` at `address` back to the kernel.
+    fn publish(&self, index: u16, address: *mut u8, size: usize);
+}
+
+/// The buffers of one port.
+pub(crate) struct Pool {
+    buffers: u16,
+    size: usize,
+    /// Mapped at the first use, so that a port without pooled receives has no such memory.
+    memory: OnceCell<Mapping>,
+    free: RefCell<Vec<u16>>,
+    ring: OnceCell<Box<dyn Ring>>,
+    available: Cell<usize>,
+}
+
+impl Pool {
+    pub(crate) fn new(buffers: u16, size: usize) -> Rc<Pool> {
+        Rc::new(Pool {
+            buffers,
+            size,
+            memory: OnceCell::new(),
+            free: RefCell::default(),
+            ring: OnceCell::new(),
+            available: Cell::new(usize::from(buffers)),
+        })
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn buffers(&self) -> u16 {
+        self.buffers
+    }
+
+    /// Bytes of each buffer.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// True when a receive could have a buffer now.
+    pub(crate) fn has_free(&self) -> bool {
+        self.available.get() > 0
+    }
+
+    /// Maps the memory if that has not happened yet.
+    fn memory(&self) -> io::Result<&Mapping> {
+        if self.memory.get().is_none() {
+            let mapping = Mapping::anonymous(usize::from(self.buffers) * self.size)?;
+            if self.ring.get().is_none() {
+                *self.free.borrow_mut() = (0..self.buffers).rev().collect();
+            }
+            let _ = self.memory.set(mapping);
+        }
+        Ok(self.memory.get().expect("just set"))
+    }
+
+    /// Hands all buffers to the kernel's ring, from now on the only place where they are free.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn publish_to(&self, ring: Box<dyn Ring>) -> io::Result<()> {
+        assert!(self.memory.get().is_none(), "the pool chooses its way of handing out once");
+        let _ = self.ring.set(ring);
+        self.memory()?;
+        for index in 0..self.buffers {
+            self.publish(index);
+        }
+        Ok(())
+    }
+
+    fn publish(&self, index: u16) {
+        match self.ring.get() {
+            Some(ring) => ring.publish(index, self.address(index), self.size),
+            None => self.free.borrow_mut().push(index),
+        }
+    }
+
+    fn address(&self, index: u16) -> *mut u8 {
+        let memory = self.memory.get().expect("a buffer exists only once the memory does");
+        // SAFETY: the mapping has `buffers * size` bytes and `index < buffers`.
+        unsafe { memory.as_ptr().add(usize::from(index) * self.size) }
+    }
+
+    /// Takes a free buffer; `None` when all are out.
+    pub(crate) fn take(&self) -> io::Result<Option<u16>> {
+        self.memory()?;
+        let index = self.free.borrow_mut().pop();
+        if index.is_some() {
+            self.available.set(self.available.get() - 1);
+        }
+        Ok(index)
+    }
+
+    /// The kernel has taken buffer `index`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn was_taken(&self, index: u16) {
+        assert!(index < self.buffers, "the kernel takes what was published");
+        self.available.set(self.available.get() - 1);
+    }
+
+    /// Gives a taken buffer back.
+    pub(crate) fn give_back(&self, index: u16) {
+        self.available.set(self.available.get() + 1);
+        self.publish(index);
+    }
+
+    /// Where to write into a taken buffer, and how much.
+    pub(crate) fn room(&self, index: u16) -> (*mut u8, usize) {
+        (self.address(index), self.size)
+    }
+
+    /// A taken buffer, of which `len` bytes were written, for the user.
+    pub(crate) fn lend(self: &Rc<Self>, index: u16, len: usize) -> PoolBuf {
+        assert!(len <= self.size);
+        PoolBuf { home: Some(self.clone()), len: len as u32, index }
+    }
+}
+
+/// A buffer of the port's pool, filled by a pooled receive. Dropping it gives it back.
+///
+/// It reads as a byte slice, and can be lent again, to be sent for example. It belongs to its
+/// port's thread; copy the bytes out to move them elsewhere. While all buffers of the pool are out,
+/// pooled receives wait.
+pub struct PoolBuf {
+    /// `None`: an empty buffer that came from nowhere (an end of stream takes no buffer).
+    home: Option<Rc<Pool>>,
+    len: u32,
+    index: u16,
+}
+
+impl PoolBuf {
+    /// What an end of stream is reported with.
+    pub(crate) fn empty() -> PoolBuf {
+        PoolBuf { home: None, len: 0, index: 0 }
+    }
+}
+
+impl Deref for PoolBuf {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: `len` bytes from the address on are initialized (mapped memory is zeroed, and a
+        // receive has written them), and this value is the only owner of the buffer.
+        unsafe { std::slice::from_raw_parts(self.stable_ptr(), self.len as usize) }
+    }
+}
+
+impl DerefMut for PoolBuf {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `deref`; `&mut self` makes it exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.stable_mut_ptr(), self.len as usize) }
+    }
+}
+
+// SAFETY: the pool's memory is mapped until the last Rc to it is gone, and never moves.
+unsafe impl IoBuf for PoolBuf {
+    fn stable_ptr(&self) -> *const u8 {
+        match &self.home {
+            Some(home) => home.address(self.index),
+            None => std::ptr::NonNull::dangling().as_ptr(),
+        }
+    }
+    fn initialized(&self) -> usize {
+        self.len as usize
+    }
+}
+
+// SAFETY: as above; a buffer has the pool's `size` bytes.
+unsafe impl IoBufMut for PoolBuf {
+    fn stable_mut_ptr(&mut self) -> *mut u8 {
+        self.stable_ptr().cast_mut()
+    }
+    fn capacity(&self) -> usize {
+        self.home.as_ref().map_or(0, |home| home.size)
+    }
+    unsafe fn filled(&mut self, len: usize) {
+        self.len = len as u32;
+    }
+}
+
+impl Drop for PoolBuf {
+    fn drop(&mut self) {
+        if let Some(home) = &self.home {
+            home.give_back(self.index);
+        }
+    }
+}
+
+impl fmt::Debug for PoolBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolBuf").field("index", &self.index).field("len", &self.len).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_come_back_on_drop_and_outlive_the_pool() {
+        let pool = Pool::new(2, 64);
+        let take = || pool.take().unwrap().map(|index| pool.lend(index, 0));
+        let (one, two) = (take().unwrap(), take().unwrap());
+        assert_ne!(one.stable_ptr(), two.stable_ptr());
+        assert!(!pool.has_free() && take().is_none());
+        drop(one);
+        assert!(pool.has_free());
+        drop(pool);
+        assert_eq!(two.len(), 0);
+    }
+
+    #[test]
+    fn memory_is_mapped_at_the_first_use() {
+        let pool = Pool::new(2, 64);
+        assert!(pool.memory.get().is_none());
+        pool.take().unwrap();
+        assert!(pool.memory.get().is_some());
+    }
+}

@@ -1,0 +1,37 @@
+//! The port's time: nanoseconds since the port was made.
+//!
+//! Deadlines are `u64` inside; [`Instant`]s at the interface. Backends that have a time of their own
+//! (a simulation) replace [`Clock::now`].
+
+use std::time::{Duration, Instant};
+
+/// A monotonic clock with the port's own zero.
+pub(crate) struct Clock {
+    zero: Instant,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Clock {
+        Clock { zero: Instant::now() }
+    }
+
+    /// Now, in nanoseconds since the port was made.
+    pub(crate) fn now(&self) -> u64 {
+        nanos(self.zero.elapsed())
+    }
+
+    /// The instant `time` as nanoseconds; one before the port was made is 0.
+    pub(crate) fn at(&self, time: Instant) -> u64 {
+        nanos(time.saturating_duration_since(self.zero))
+    }
+
+    /// `time` as an instant.
+    pub(crate) fn instant(&self, time: u64) -> Instant {
+        self.zero + Duration::from_nanos(time)
+    }
+}
+
+/// A duration in nanoseconds; 584 years and more are that.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,151 @@
+//! A completion: a value that owns what was lent.
+
+use crate::buf::pool::Pool;
+use crate::handle::{Kind, Source};
+use crate::op::Unpack;
+use crate::op::front::Value;
+use crate::outcome::Outcome;
+use crate::payload::{Room, VTable, take};
+use crate::{OpId, Token};
+use std::any::TypeId;
+use std::fmt;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+
+/// An operation that is done (or, of a multishot one, a part of it), from [`Port::next`](crate::Port::next).
+///
+/// It owns the buffer that was lent, and what the operation resulted in: an accepted connection, a
+/// pool buffer. [`unpack`](Completion::unpack) takes them out; dropping it drops them, so nothing can
+/// leak.
+pub struct Completion {
+    pub(crate) token: Token,
+    pub(crate) id: OpId,
+    pub(crate) more: bool,
+    pub(crate) transferred: usize,
+    pub(crate) vtable: &'static VTable,
+    /// Holds the payload of `vtable`'s operation, from the slot.
+    pub(crate) room: Room,
+    pub(crate) outcome: Outcome,
+    /// What the outcome's value is.
+    pub(crate) means: Means,
+}
+
+/// What a non-negative outcome stands for. The completion owns it.
+pub(crate) enum Means {
+    Count,
+    /// A descriptor: of which kind, and whether non-blocking, where that is known.
+    Descriptor {
+        kind: Option<Kind>,
+        nonblocking: Option<bool>,
+    },
+    /// Bytes in a buffer of this pool.
+    Buffer(Rc<Pool>),
+}
+
+impl Completion {
+    /// The token that the operation was submitted with.
+    pub fn token(&self) -> Token {
+        self.token
+    }
+
+    /// What `submit` returned for the operation. Of no use for a post.
+    pub fn id(&self) -> OpId {
+        self.id
+    }
+
+    /// True when others of the same (multishot) operation follow; false: this is its final one.
+    pub fn more(&self) -> bool {
+        self.more
+    }
+
+    /// Bytes that were moved, also when an error ended the operation after a part.
+    pub fn transferred(&self) -> usize {
+        self.transferred
+    }
+
+    /// The operation's name.
+    pub fn name(&self) -> &'static str {
+        self.vtable.name
+    }
+
+    /// True when this unpacks as `O`.
+    pub fn is<O: Unpack>(&self) -> bool {
+        self.vtable.type_id == TypeId::of::<O>()
+    }
+
+    /// The result and what was lent.
+    ///
+    /// # Panics
+    /// When the operation was not an `O` (with the same buffer type).
+    #[track_caller]
+    #[inline]
+    pub fn unpack<O: Unpack>(self) -> O::Output {
+        match self.try_unpack::<O>() {
+            Ok(output) => output,
+            Err(done) => panic!(
+                "{:?} completed '{}' and was unpacked as {}",
+                done.token,
+                done.name(),
+                std::any::type_name::<O>()
+            ),
+        }
+    }
+
+    /// The result and what was lent; or the completion itself when the operation was not an `O`.
+    #[allow(clippy::result_large_err)] // the error is the completion, and boxing it would allocate
+    #[inline]
+    pub fn try_unpack<O: Unpack>(self) -> Result<O::Output, Completion> {
+        if !self.is::<O>() {
+            return Err(self);
+        }
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped and not used again, so the payload and the result are each
+        // taken once; the payload is O's, because the table that came with it is.
+        unsafe {
+            let result = value(this.outcome, std::ptr::read(&this.means));
+            Ok(O::output(take::<O::Payload>(&this.room), result))
+        }
+    }
+}
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        // SAFETY: `unpack` forgets the completion, so the payload is still here.
+        unsafe { self.vtable.drop(&mut self.room) };
+        let means = std::mem::replace(&mut self.means, Means::Count);
+        drop(value(self.outcome, means));
+    }
+}
+
+impl fmt::Debug for Completion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Completion")
+            .field("operation", &self.name())
+            .field("token", &self.token)
+            .field("id", &self.id)
+            .field("more", &self.more)
+            .field("transferred", &self.transferred)
+            .field("result", &self.outcome.result())
+            .finish()
+    }
+}
+
+/// Makes the outcome's descriptor or buffer a value that owns it. Called once per completion.
+#[inline]
+fn value(outcome: Outcome, means: Means) -> io::Result<Value> {
+    let n = outcome.result()?;
+    Ok(match means {
+        Means::Count => Value::Done(n),
+        Means::Descriptor { kind, nonblocking } => {
+            // SAFETY: the call made this descriptor for this operation, and the outcome is its only owner.
+            let fd = unsafe { OwnedFd::from_raw_fd(n as RawFd) };
+            Value::Source(Source { fd, kind, nonblocking })
+        }
+        Means::Buffer(pool) => match outcome.buffer() {
+            Some(index) => Value::Buf(pool.lend(index, n)),
+            None => Value::Done(n),
+        },
+    })
+}

@@ -1,0 +1,123 @@
+//! Errors: the kinds that a user can rely on, the same on every system.
+//!
+//! Results are [`std::io::Result`]s. What the system reported keeps its number in
+//! [`raw_os_error`](std::io::Error::raw_os_error); what the port itself refuses says what to do about it.
+//!
+//! | event | [`ErrorKind`] |
+//! | --- | --- |
+//! | the operation was cancelled, or its handle closed | none of its own: ask [`is_cancelled`] |
+//! | its deadline passed | `TimedOut` |
+//! | the handle is closed, detached or another port's | `NotFound` |
+//! | a receive or read into a buffer with no room; an impossible argument | `InvalidInput` |
+//! | a handle that still has operations in flight was to be detached | `ResourceBusy` |
+//! | the backend is not available here | `Unsupported` |
+//! | the port was made in another process (before a fork) | `Unsupported` |
+
+use std::io::{Error, ErrorKind};
+
+/// True when an operation ended because it was cancelled ([`Port::cancel`](crate::Port::cancel)),
+/// its handle was closed, or it was still in flight when its descriptor was given up.
+///
+/// ```
+/// use anyport::{Port, Token, op, error::is_cancelled};
+/// use std::time::Duration;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut port = Port::new()?;
+/// let id = port.submit(op::Timer::after(Duration::from_secs(3600)), Token(1));
+/// port.cancel(id);
+/// port.wait(None)?;
+/// let result = port.next().unwrap().unpack::<op::Timer>();
+/// assert!(is_cancelled(&result.unwrap_err()));
+/// # Ok(())
+/// # }
+/// ```
+pub fn is_cancelled(error: &Error) -> bool {
+    error.raw_os_error() == Some(CANCELLED)
+}
+
+/// What the port itself refuses, and what to do about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refusal {
+    StaleHandle,
+    BusyHandle,
+    NoRoom,
+    Offset,
+    PathWithNul,
+    OpenForNothing,
+    Forked,
+}
+
+impl Refusal {
+    /// In the order of their numbers.
+    pub(crate) const ALL: [Refusal; 7] = [
+        Refusal::StaleHandle,
+        Refusal::BusyHandle,
+        Refusal::NoRoom,
+        Refusal::Offset,
+        Refusal::PathWithNul,
+        Refusal::OpenForNothing,
+        Refusal::Forked,
+    ];
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        let (kind, text) = match refusal {
+            Refusal::StaleHandle => (
+                ErrorKind::NotFound,
+                "the handle is closed, detached or belongs to another port; attach the object again",
+            ),
+            Refusal::BusyHandle => (
+                ErrorKind::ResourceBusy,
+                "operations are in flight on the handle; cancel them and take their completions before detaching it",
+            ),
+            Refusal::NoRoom => (
+                ErrorKind::InvalidInput,
+                "the buffer has no room, and receiving 0 bytes would look like an end of stream; lend one with capacity",
+            ),
+            Refusal::Offset => (ErrorKind::InvalidInput, "a file offset is at most 2^63 - 1"),
+            Refusal::PathWithNul => (ErrorKind::InvalidInput, "a path cannot contain a NUL byte"),
+            Refusal::OpenForNothing => (ErrorKind::InvalidInput, "open a file for reading, writing or both"),
+            Refusal::Forked => (
+                ErrorKind::Unsupported,
+                "the port was made before a fork, in the parent process; make a new one in the child",
+            ),
+        };
+        Error::new(kind, text)
+    }
+}
+
+/// The number that says "cancelled".
+pub(crate) const CANCELLED: i32 = libc::ECANCELED;
+
+/// The number that says "the deadline passed".
+pub(crate) const TIMED_OUT: i32 = libc::ETIMEDOUT;
+
+/// The pool of receive buffers is empty; the port waits for one instead of reporting this.
+pub(crate) const NO_BUFFER: i32 = libc::ENOBUFS;
+
+/// The call would have blocked.
+pub(crate) fn would_block(errno: i32) -> bool {
+    errno == libc::EAGAIN || errno == libc::EWOULDBLOCK
+}
+
+/// The connection broke: there is none any more.
+pub(crate) fn is_broken(errno: i32) -> bool {
+    matches!(errno, libc::ECONNRESET | libc::ECONNABORTED | libc::ETIMEDOUT)
+}
+
+/// There is no connection, because it could not be made.
+pub(crate) fn is_unreached(errno: i32) -> bool {
+    is_broken(errno) || matches!(errno, libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH)
+}
+
+/// The system is out of something that comes back (descriptors, memory): worth another try later.
+pub(crate) fn is_exhaustion(errno: i32) -> bool {
+    matches!(errno, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+}
+
+/// An accept error that concerns only the one connection that was lost before it was accepted.
+pub(crate) fn is_lost_connection(errno: i32) -> bool {
+    matches!(errno, libc::ECONNABORTED | libc::EPROTO | libc::EPERM)
+}

@@ -1,0 +1,95 @@
+//! One completion port for any OS.
+//!
+//! A program lends the operating system a buffer, asks for an operation, and is told *when it is
+//! done*, with the same meaning on every system. Five steps make an event loop:
+//!
+//! ```
+//! use anyport::{Port, Token, op};
+//! use std::io::Write;
+//! use std::net::{TcpListener, TcpStream};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! # let listener = TcpListener::bind("127.0.0.1:0")?;
+//! # let mut peer = TcpStream::connect(listener.local_addr()?)?;
+//! # let (stream, _) = listener.accept()?;
+//! let mut port = Port::new()?;                              // 1  create the queue
+//! let conn = port.attach(stream)?;                          // 2  an OS object joins it,
+//! let buf = Vec::with_capacity(4096);                       //    and a buffer
+//! port.submit(op::Recv::new(conn, buf), Token(7));          // 3  register interest, lending the buffer
+//! # peer.write_all(b"hello")?;
+//! port.wait(None)?;                                         // 4  block until something has completed
+//! while let Some(done) = port.next() {                      // 5  the buffer is back, filled
+//!     assert_eq!(done.token(), Token(7));
+//!     let (result, buf) = done.unpack::<op::Recv<Vec<u8>>>();
+//!     assert_eq!((result?, &buf[..]), (5, &b"hello"[..]));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Port::submit`] cannot fail: a stale handle, a bad argument or a full ring come back as the
+//! operation's [`Completion`]. A completion owns what was lent. The promises that hold on every
+//! backend are listed in the project's `docs/CONTRACT.md`.
+
+#[cfg(not(unix))]
+compile_error!("Anyport has no backend for this system yet: build it for Linux, macOS or a BSD");
+
+#[cfg(unix)]
+mod backend;
+#[cfg(unix)]
+pub mod buf;
+#[cfg(unix)]
+mod builder;
+#[cfg(unix)]
+mod clock;
+#[cfg(unix)]
+mod completion;
+#[cfg(unix)]
+mod core;
+#[cfg(unix)]
+pub mod error;
+#[cfg(unix)]
+mod explain;
+#[cfg(unix)]
+mod fork;
+#[cfg(unix)]
+mod handle;
+#[cfg(unix)]
+pub mod op;
+#[cfg(unix)]
+mod outcome;
+#[cfg(unix)]
+mod payload;
+#[cfg(unix)]
+mod port;
+#[cfg(unix)]
+mod poster;
+#[cfg(unix)]
+mod scratch;
+#[cfg(unix)]
+mod slot;
+#[cfg(unix)]
+mod timer;
+
+#[cfg(unix)]
+pub use backend::Backend;
+#[cfg(unix)]
+pub use builder::Builder;
+#[cfg(unix)]
+pub use completion::Completion;
+#[cfg(unix)]
+pub use explain::{Candidate, Carrier, Explanation, Feature, OperationRow, Verdict};
+#[cfg(unix)]
+pub use handle::{Handle, Source};
+#[cfg(unix)]
+pub use port::Port;
+#[cfg(unix)]
+pub use poster::{PostError, Poster};
+#[cfg(unix)]
+pub use slot::OpId;
+
+/// What the user calls an operation: it comes back with the operation's completions, unchanged.
+///
+/// The port gives it no meaning. It is often an index into the user's own table of connections.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]
+pub struct Token(pub u64);

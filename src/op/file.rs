@@ -1,0 +1,311 @@
+//! Files: open, read and write at an offset, fsync, metadata.
+//!
+//! Native on io_uring; elsewhere on the port's blocking pool, because readiness says nothing about
+//! regular files. Operations on one file run side by side, in no order: each names its offset.
+
+use super::front::{Lends, Lowered, Operation, Place, Unpack, Value, count, plain_operation, source, unit};
+use super::raw::RawOp;
+use super::stat::Stat;
+use super::stream::filled;
+use crate::Handle;
+use crate::buf::{IoBuf, IoBufMut};
+use crate::error::Refusal;
+use crate::handle::Source;
+use crate::scratch::ScratchRef;
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+fn c_path(path: &Path) -> Result<CString, Refusal> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| Refusal::PathWithNul)
+}
+
+/// Opens a file (openat(2), `IORING_OP_OPENAT`), close-on-exec. What is read from and written to it
+/// is chosen as with [`std::fs::OpenOptions`].
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # fn main() -> std::io::Result<()> {
+/// let mut port = Port::new()?;
+/// port.submit(op::Open::new("/etc/hostname").read(true), Token(1));
+/// port.wait(None)?;
+/// if let Ok(opened) = port.next().unwrap().unpack::<op::Open>() {
+///     let file = port.attach(opened)?;
+///     port.submit(op::ReadAt::new(file, Vec::with_capacity(256), 0), Token(2));
+///     port.wait(None)?;
+///     let (result, text) = port.next().unwrap().unpack::<op::ReadAt<Vec<u8>>>();
+///     assert_eq!(result?, text.len());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Open {
+    path: Result<CString, Refusal>,
+    read: bool,
+    write: bool,
+    flags: i32,
+    mode: u32,
+}
+
+/// Generates the options that stand for one flag.
+macro_rules! open_flags {
+    ($($(#[$doc:meta])* $name:ident => $flag:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        pub fn $name(mut self, on: bool) -> Open {
+            self.flags = if on { self.flags | libc::$flag } else { self.flags & !libc::$flag };
+            self
+        }
+    )*};
+}
+
+impl Open {
+    /// Opens the file at `path`, relative to the current directory.
+    pub fn new(path: impl AsRef<Path>) -> Open {
+        Open { path: c_path(path.as_ref()), read: false, write: false, flags: 0, mode: 0o666 }
+    }
+
+    /// For reading.
+    pub fn read(mut self, on: bool) -> Open {
+        self.read = on;
+        self
+    }
+
+    /// For writing.
+    pub fn write(mut self, on: bool) -> Open {
+        self.write = on;
+        self
+    }
+
+    open_flags! {
+        /// Every write goes to the end of the file.
+        append => O_APPEND,
+        /// Made if it does not exist.
+        create => O_CREAT,
+        /// Emptied.
+        truncate => O_TRUNC,
+        /// With `create`: an error if it exists.
+        exclusive => O_EXCL,
+    }
+
+    /// Permissions of a new file, before the umask; 0o666 unless set.
+    pub fn mode(mut self, mode: u32) -> Open {
+        self.mode = mode;
+        self
+    }
+
+    /// More `O_*` flags of open(2), for example `O_DIRECT`.
+    pub fn custom_flags(mut self, flags: i32) -> Open {
+        self.flags |= flags & !libc::O_ACCMODE;
+        self
+    }
+
+    fn access(&self) -> Result<i32, Refusal> {
+        match (self.read, self.write || self.flags & libc::O_APPEND != 0) {
+            (true, true) => Ok(libc::O_RDWR),
+            (true, false) => Ok(libc::O_RDONLY),
+            (false, true) => Ok(libc::O_WRONLY),
+            (false, false) => Err(Refusal::OpenForNothing),
+        }
+    }
+}
+
+impl Lends for Open {
+    type Payload = CString;
+    const NAME: &'static str = "open";
+}
+
+impl Unpack for Open {
+    type Output = io::Result<Opened>;
+    fn output(_: CString, result: io::Result<Value>) -> Self::Output {
+        source(result).map(Opened)
+    }
+}
+
+impl Operation for Open {
+    type Of = Open;
+    fn lower(self, place: Place<'_, CString>) -> Lowered {
+        let access = self.access();
+        let (path, path_error) = match self.path {
+            Ok(path) => (path, None),
+            Err(error) => (CString::default(), Some(error)),
+        };
+        let (path, placed) = place.put(path);
+        let flags = path_error.map_or(access, Err).map(|access| access | self.flags | libc::O_CLOEXEC);
+        let raw = flags.map(|flags| RawOp::Open { path: path.as_ptr(), flags, mode: self.mode });
+        Lowered::new(placed, None, raw)
+    }
+}
+
+/// A file that was opened. [Attach](crate::Port::attach) it, or turn it into a [`File`]; dropping it
+/// closes it.
+#[derive(Debug)]
+pub struct Opened(Source);
+
+impl AsFd for Opened {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.fd.as_fd()
+    }
+}
+
+impl From<Opened> for Source {
+    fn from(opened: Opened) -> Source {
+        opened.0
+    }
+}
+
+impl From<Opened> for OwnedFd {
+    fn from(opened: Opened) -> OwnedFd {
+        opened.0.fd
+    }
+}
+
+impl From<Opened> for File {
+    fn from(opened: Opened) -> File {
+        opened.0.fd.into()
+    }
+}
+
+/// Reads at an offset in bytes (pread(2), `IORING_OP_READ`). `Ok(0)` is the end of the file.
+#[derive(Debug, Clone)]
+pub struct ReadAt<B> {
+    handle: Handle,
+    buf: B,
+    offset: u64,
+}
+
+impl<B: IoBufMut> ReadAt<B> {
+    /// Reads from `offset` of `handle` into `buf`, at most its capacity.
+    pub fn new(handle: Handle, buf: B, offset: u64) -> ReadAt<B> {
+        ReadAt { handle, buf, offset }
+    }
+}
+
+impl<B: IoBufMut> Lends for ReadAt<B> {
+    type Payload = B;
+    const NAME: &'static str = "read-at";
+}
+
+impl<B: IoBufMut> Unpack for ReadAt<B> {
+    type Output = (io::Result<usize>, B);
+    fn output(buf: B, result: io::Result<Value>) -> Self::Output {
+        filled(buf, result)
+    }
+}
+
+impl<B: IoBufMut> Operation for ReadAt<B> {
+    type Of = Self;
+    fn lower(self, place: Place<'_, B>) -> Lowered {
+        let (buf, placed) = place.put(self.buf);
+        let raw = RawOp::read_at(buf.stable_mut_ptr(), buf.capacity(), self.offset);
+        Lowered::new(placed, self.handle, raw)
+    }
+}
+
+/// Writes at an offset in bytes (pwrite(2), `IORING_OP_WRITE`). The result may be less than was lent.
+#[derive(Debug, Clone)]
+pub struct WriteAt<B> {
+    handle: Handle,
+    buf: B,
+    offset: u64,
+}
+
+impl<B: IoBuf> WriteAt<B> {
+    /// Writes the initialized bytes of `buf` at `offset` of `handle`.
+    pub fn new(handle: Handle, buf: B, offset: u64) -> WriteAt<B> {
+        WriteAt { handle, buf, offset }
+    }
+}
+
+impl<B: IoBuf> Lends for WriteAt<B> {
+    type Payload = B;
+    const NAME: &'static str = "write-at";
+}
+
+impl<B: IoBuf> Unpack for WriteAt<B> {
+    type Output = (io::Result<usize>, B);
+    fn output(buf: B, result: io::Result<Value>) -> Self::Output {
+        (count(result), buf)
+    }
+}
+
+impl<B: IoBuf> Operation for WriteAt<B> {
+    type Of = Self;
+    fn lower(self, place: Place<'_, B>) -> Lowered {
+        let (buf, placed) = place.put(self.buf);
+        let raw = RawOp::write_at(buf.stable_ptr(), buf.initialized(), self.offset);
+        Lowered::new(placed, self.handle, raw)
+    }
+}
+
+/// Makes what was written durable (fsync(2), fdatasync(2), `IORING_OP_FSYNC`). Covers the writes
+/// that were complete when it was submitted.
+#[derive(Debug, Clone, Copy)]
+pub struct Fsync {
+    handle: Handle,
+    data: bool,
+}
+
+impl Fsync {
+    /// Data and metadata of `handle`.
+    pub fn new(handle: Handle) -> Fsync {
+        Fsync { handle, data: false }
+    }
+
+    /// The data of `handle`, and only the metadata needed to read it back.
+    pub fn data(handle: Handle) -> Fsync {
+        Fsync { handle, data: true }
+    }
+}
+
+plain_operation!(Fsync, "fsync", (), unit, |self| self.handle, RawOp::Sync { data: self.data });
+
+/// Asks for a file's metadata (statx(2), `IORING_OP_STATX`; stat(2) outside Linux). Symbolic links
+/// are followed.
+#[derive(Debug)]
+pub struct Metadata {
+    handle: Option<Handle>,
+    path: Result<CString, Refusal>,
+}
+
+impl Metadata {
+    /// Of an attached file.
+    pub fn of(handle: Handle) -> Metadata {
+        Metadata { handle: Some(handle), path: Ok(CString::default()) }
+    }
+
+    /// Of the file at `path`, relative to the current directory.
+    pub fn at(path: impl AsRef<Path>) -> Metadata {
+        Metadata { handle: None, path: c_path(path.as_ref()) }
+    }
+}
+
+impl Lends for Metadata {
+    type Payload = (CString, ScratchRef);
+    const NAME: &'static str = "metadata";
+}
+
+impl Unpack for Metadata {
+    type Output = io::Result<Stat>;
+    fn output((_, scratch): (CString, ScratchRef), result: io::Result<Value>) -> Self::Output {
+        unit(result).map(|()| Stat::of(scratch.get()))
+    }
+}
+
+impl Operation for Metadata {
+    type Of = Metadata;
+    fn lower(self, place: Place<'_, (CString, ScratchRef)>) -> Lowered {
+        let scratch = place.scratch();
+        let (path, error) = match self.path {
+            Ok(path) => (path, None),
+            Err(error) => (CString::default(), Some(error)),
+        };
+        let ((path, scratch), placed) = place.put((path, scratch));
+        let path = if self.handle.is_some() { std::ptr::null() } else { path.as_ptr() };
+        let raw = RawOp::Stat { path, scratch: scratch.as_ptr() };
+        Lowered::new(placed, self.handle, error.map_or(Ok(raw), Err))
+    }
+}

@@ -1,0 +1,204 @@
+//! Receive and send with several buffers, or with an address: the operations over a `msghdr`.
+
+use super::front::{Lends, Lowered, Operation, Place, Unpack, Value, count};
+use super::raw::RawOp;
+use super::stream::filled;
+use crate::Handle;
+use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut};
+use crate::error::Refusal;
+use crate::scratch::ScratchRef;
+use socket2::SockAddr;
+use std::io;
+
+/// Buffers together with the message header that points to them.
+pub struct Message<B> {
+    buf: B,
+    scratch: ScratchRef,
+}
+
+fn receive_call(scratch: &ScratchRef) -> Result<RawOp, Refusal> {
+    match scratch.get().total() {
+        0 => Err(Refusal::NoRoom),
+        _ => Ok(RawOp::RecvMsg { scratch: scratch.as_ptr() }),
+    }
+}
+
+/// Receives into several buffers, the first one first (recvmsg(2), `IORING_OP_RECVMSG`; readv(2) on
+/// what is no socket).
+#[derive(Debug, Clone)]
+pub struct RecvVectored<V> {
+    handle: Handle,
+    bufs: V,
+}
+
+impl<V: IoVecMut> RecvVectored<V> {
+    /// Receives on `handle` into `bufs`: a `Vec<B>` or an array of buffers.
+    pub fn new(handle: Handle, bufs: V) -> RecvVectored<V> {
+        RecvVectored { handle, bufs }
+    }
+}
+
+impl<V: IoVecMut> Lends for RecvVectored<V> {
+    type Payload = Message<V>;
+    const NAME: &'static str = "recv, vectored";
+}
+
+impl<V: IoVecMut> Unpack for RecvVectored<V> {
+    type Output = (io::Result<usize>, V);
+    fn output(mut message: Message<V>, result: io::Result<Value>) -> Self::Output {
+        let result = count(result);
+        if let Ok(n) = result {
+            // SAFETY: the system filled the buffers in the header's order, `n` bytes in all.
+            unsafe { message.buf.filled(n) };
+        }
+        (result, message.buf)
+    }
+}
+
+impl<V: IoVecMut> Operation for RecvVectored<V> {
+    type Of = Self;
+    fn lower(self, place: Place<'_, Message<V>>) -> Lowered {
+        let scratch = place.scratch();
+        let (message, placed) = place.put(Message { buf: self.bufs, scratch });
+        message.scratch.get_mut().buffers_of_mut(&mut message.buf);
+        Lowered::new(placed, self.handle, receive_call(&message.scratch))
+    }
+}
+
+/// Sends from several buffers, the first one first, as much as fits now (sendmsg(2),
+/// `IORING_OP_SENDMSG`; writev(2) on what is no socket).
+#[derive(Debug, Clone)]
+pub struct SendVectored<V> {
+    handle: Handle,
+    bufs: V,
+}
+
+impl<V: IoVec> SendVectored<V> {
+    /// Sends `bufs` on `handle`: a `Vec<B>` or an array of buffers.
+    pub fn new(handle: Handle, bufs: V) -> SendVectored<V> {
+        SendVectored { handle, bufs }
+    }
+}
+
+impl<V: IoVec> Lends for SendVectored<V> {
+    type Payload = Message<V>;
+    const NAME: &'static str = "send, vectored";
+}
+
+impl<V: IoVec> Unpack for SendVectored<V> {
+    type Output = (io::Result<usize>, V);
+    fn output(message: Message<V>, result: io::Result<Value>) -> Self::Output {
+        (count(result), message.buf)
+    }
+}
+
+impl<V: IoVec> Operation for SendVectored<V> {
+    type Of = Self;
+    fn lower(self, place: Place<'_, Message<V>>) -> Lowered {
+        let scratch = place.scratch();
+        let (message, placed) = place.put(Message { buf: self.bufs, scratch });
+        message.scratch.get_mut().buffers_of(&message.buf);
+        Lowered::new(placed, self.handle, Ok(RawOp::SendMsg { scratch: message.scratch.as_ptr() }))
+    }
+}
+
+/// Receives a datagram and its sender (recvmsg(2), `IORING_OP_RECVMSG`). A datagram longer than the
+/// buffer is cut, as the system does it.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::net::UdpSocket;
+/// # fn main() -> std::io::Result<()> {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// let sender = UdpSocket::bind("127.0.0.1:0")?;
+/// sender.send_to(b"ping", socket.local_addr()?)?;
+/// let mut port = Port::new()?;
+/// let socket = port.attach(socket)?;
+/// port.submit(op::RecvFrom::new(socket, vec![0; 1500]), Token(1));
+/// port.wait(None)?;
+/// let (result, buf) = port.next().unwrap().unpack::<op::RecvFrom<Vec<u8>>>();
+/// let (len, from) = result?;
+/// assert_eq!((len, &buf[..]), (4, &b"ping"[..]));
+/// assert_eq!(from.as_socket(), Some(sender.local_addr()?));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct RecvFrom<B> {
+    handle: Handle,
+    buf: B,
+}
+
+impl<B: IoBufMut> RecvFrom<B> {
+    /// Receives on `handle` into `buf`.
+    pub fn new(handle: Handle, buf: B) -> RecvFrom<B> {
+        RecvFrom { handle, buf }
+    }
+}
+
+impl<B: IoBufMut> Lends for RecvFrom<B> {
+    type Payload = Message<B>;
+    const NAME: &'static str = "recv-from";
+}
+
+impl<B: IoBufMut> Unpack for RecvFrom<B> {
+    type Output = (io::Result<(usize, SockAddr)>, B);
+    fn output(message: Message<B>, result: io::Result<Value>) -> Self::Output {
+        let (result, buf) = filled(message.buf, result);
+        (result.map(|n| (n, message.scratch.get().received_address())), buf)
+    }
+}
+
+impl<B: IoBufMut> Operation for RecvFrom<B> {
+    type Of = Self;
+    fn lower(self, place: Place<'_, Message<B>>) -> Lowered {
+        let scratch = place.scratch();
+        let (message, placed) = place.put(Message { buf: self.buf, scratch });
+        let (address, room) = (message.buf.stable_mut_ptr(), message.buf.capacity());
+        let scratch = message.scratch.get_mut();
+        scratch.one_buffer(address, room);
+        scratch.expect_address();
+        Lowered::new(placed, self.handle, receive_call(&message.scratch))
+    }
+}
+
+/// Sends a datagram to an address (sendmsg(2), `IORING_OP_SENDMSG`).
+#[derive(Debug, Clone)]
+pub struct SendTo<B> {
+    handle: Handle,
+    buf: B,
+    address: SockAddr,
+}
+
+impl<B: IoBuf> SendTo<B> {
+    /// Sends the initialized bytes of `buf` on `handle` to `address`: a `SocketAddr`, or a
+    /// `SockAddr` of any family.
+    pub fn new(handle: Handle, buf: B, address: impl Into<SockAddr>) -> SendTo<B> {
+        SendTo { handle, buf, address: address.into() }
+    }
+}
+
+impl<B: IoBuf> Lends for SendTo<B> {
+    type Payload = Message<B>;
+    const NAME: &'static str = "send-to";
+}
+
+impl<B: IoBuf> Unpack for SendTo<B> {
+    type Output = (io::Result<usize>, B);
+    fn output(message: Message<B>, result: io::Result<Value>) -> Self::Output {
+        (count(result), message.buf)
+    }
+}
+
+impl<B: IoBuf> Operation for SendTo<B> {
+    type Of = Self;
+    fn lower(self, place: Place<'_, Message<B>>) -> Lowered {
+        let scratch = place.scratch();
+        let (message, placed) = place.put(Message { buf: self.buf, scratch });
+        let (address, len) = (message.buf.stable_ptr(), message.buf.initialized());
+        let scratch = message.scratch.get_mut();
+        scratch.one_buffer(address.cast_mut(), len);
+        scratch.set_address(&self.address);
+        Lowered::new(placed, self.handle, Ok(RawOp::SendMsg { scratch: message.scratch.as_ptr() }))
+    }
+}

@@ -1,0 +1,39 @@
+//! The operations, as values to [submit](crate::Port::submit).
+//!
+//! Each names the system call it becomes; `anyport info` (or [`Port::explain`](crate::Port::explain))
+//! tells how a port's own backend carries it: natively, emulated over readiness, or on the blocking
+//! pool. The meaning is the same on all.
+//!
+//! An operation owns what it lends. Its completion is unpacked by naming its type again:
+//!
+//! ```
+//! # use anyport::{Port, Token, op};
+//! # fn main() -> std::io::Result<()> {
+//! let mut port = Port::new()?;
+//! port.submit(op::Nop::new(), Token(1));
+//! port.wait(None)?;
+//! port.next().unwrap().unpack::<op::Nop>()?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod file;
+pub(crate) mod front;
+mod message;
+mod net;
+pub(crate) mod raw;
+mod ready;
+mod stat;
+mod stream;
+mod task;
+mod time;
+
+pub use file::{Fsync, Metadata, Open, Opened, ReadAt, WriteAt};
+pub use front::{Deadline, Operation, Unpack};
+pub use message::{RecvFrom, RecvVectored, SendTo, SendVectored};
+pub use net::{Accept, AcceptMulti, Accepted, Close, Connect, Shutdown};
+pub use ready::Ready;
+pub use stat::Stat;
+pub use stream::{Recv, RecvPooled, RecvPooledMulti, Send, SendAll};
+pub use task::{Blocking, Post};
+pub use time::{Nop, Timer};

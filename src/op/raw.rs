@@ -1,0 +1,209 @@
+//! An operation as the backends see it: which call, with which pointers and lengths.
+//!
+//! The typed front ([`crate::op`]) lowers to this; each backend has one `match` over it. It is plain
+//! data: the pointers are into the operation's payload or scratch, which stay in place until the
+//! operation has come back, so a backend may use them from `start` to the final event.
+
+use crate::error::{self, Refusal};
+use crate::outcome::Outcome;
+use crate::scratch::Scratch;
+use std::net::Shutdown;
+
+/// The largest transfer that one call is asked for; longer ones are short transfers. (Linux moves
+/// at most 0x7fff_f000 bytes a call: read(2), "Notes".)
+pub(crate) const MAX_TRANSFER: usize = 0x7fff_f000;
+
+/// Direction of data, as readiness has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Direction {
+    Read,
+    Write,
+}
+
+/// The operations.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RawOp {
+    Nop,
+    /// Lives in the port's wheel and reaches no backend. Its time is its result, unless an earlier
+    /// deadline was set on it: then `overruled`, and that time is `TimedOut`.
+    Timer {
+        overruled: bool,
+    },
+    Accept {
+        multi: bool,
+    },
+    /// `begun`: the call was made and its outcome is still to come (a reactor's note).
+    Connect {
+        scratch: *mut Scratch,
+        begun: bool,
+    },
+    Recv {
+        buf: *mut u8,
+        len: usize,
+    },
+    Send {
+        buf: *const u8,
+        len: usize,
+        all: bool,
+    },
+    RecvMsg {
+        scratch: *mut Scratch,
+    },
+    SendMsg {
+        scratch: *mut Scratch,
+    },
+    RecvPooled {
+        multi: bool,
+    },
+    Shutdown {
+        how: Shutdown,
+    },
+    Ready {
+        direction: Direction,
+    },
+    Open {
+        path: *const libc::c_char,
+        flags: i32,
+        mode: u32,
+    },
+    ReadAt {
+        buf: *mut u8,
+        len: u32,
+        offset: u64,
+    },
+    WriteAt {
+        buf: *const u8,
+        len: u32,
+        offset: u64,
+    },
+    Sync {
+        data: bool,
+    },
+    /// Metadata of the path, or of the handle when `path` is null, into the scratch.
+    Stat {
+        path: *const libc::c_char,
+        scratch: *mut Scratch,
+    },
+    /// Closes the descriptor, which the port has taken out of its handle (-1 before that).
+    Close {
+        fd: i32,
+    },
+    /// Runs the closure in the payload on the blocking pool.
+    Call {
+        run: unsafe fn(*mut u8),
+        payload: *mut u8,
+    },
+}
+
+/// The queues of a handle. The operations of the first four take effect one after the other, in the
+/// order of submission: only the head of each is with the backend. Those in `Free` run side by side.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Lane {
+    Read,
+    Write,
+    Readable,
+    Writable,
+    Free,
+}
+
+/// Number of lanes.
+pub(crate) const LANES: usize = 5;
+
+impl Lane {
+    #[cfg(target_os = "linux")]
+    pub(crate) fn is_write(self) -> bool {
+        matches!(self, Lane::Write | Lane::Writable)
+    }
+
+    pub(crate) const ALL: [Lane; LANES] = [Lane::Read, Lane::Write, Lane::Readable, Lane::Writable, Lane::Free];
+}
+
+impl RawOp {
+    pub(crate) fn lane(&self) -> Lane {
+        match self {
+            RawOp::Accept { .. } | RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::RecvPooled { .. } => Lane::Read,
+            RawOp::Connect { .. } | RawOp::Send { .. } | RawOp::SendMsg { .. } => Lane::Write,
+            // What was sent before goes out before the direction is shut; a shutdown of receiving
+            // must not wait behind the receive that it is to end.
+            RawOp::Shutdown { how } => {
+                if *how == Shutdown::Read {
+                    Lane::Free
+                } else {
+                    Lane::Write
+                }
+            }
+            RawOp::Ready { direction: Direction::Read } => Lane::Readable,
+            RawOp::Ready { direction: Direction::Write } => Lane::Writable,
+            _ => Lane::Free,
+        }
+    }
+
+    /// True when it moves data out.
+    pub(crate) fn sends(&self) -> bool {
+        matches!(self, RawOp::Send { .. } | RawOp::SendMsg { .. })
+    }
+
+    /// True when one submission has many completions.
+    pub(crate) fn is_multi(&self) -> bool {
+        matches!(self, RawOp::Accept { multi: true } | RawOp::RecvPooled { multi: true })
+    }
+
+    /// True when an event of the backend need not be the end: a short send of a send-all, a receive that
+    /// found the pool empty, a multishot accept without descriptors, a connect to a full listener.
+    pub(crate) fn may_go_on(&self) -> bool {
+        matches!(
+            self,
+            RawOp::Send { all: true, .. }
+                | RawOp::RecvPooled { .. }
+                | RawOp::Accept { multi: true }
+                | RawOp::Connect { .. }
+        )
+    }
+
+    /// True when a multishot operation has more to come after this: a connection or bytes. (Nothing in a
+    /// buffer is the end of the stream.)
+    pub(crate) fn goes_on_after(&self, outcome: Outcome) -> bool {
+        match self {
+            RawOp::Accept { multi: true } => !outcome.is_error(),
+            RawOp::RecvPooled { multi: true } => outcome.buffer().is_some(),
+            _ => false,
+        }
+    }
+
+    /// True for errors after which the port tries again by itself: no result of an operation that was given up.
+    pub(crate) fn is_retried_after(&self, errno: i32) -> bool {
+        match self {
+            RawOp::RecvPooled { .. } => errno == error::NO_BUFFER,
+            RawOp::Accept { multi: true } => error::is_lost_connection(errno) || error::is_exhaustion(errno),
+            RawOp::Connect { .. } | RawOp::Send { .. } | RawOp::SendMsg { .. } => error::would_block(errno),
+            _ => false,
+        }
+    }
+
+    /// A receive, refused when its buffer has no room: its 0 would look like an end of stream.
+    pub(crate) fn recv(buf: *mut u8, room: usize) -> Result<RawOp, Refusal> {
+        if room == 0 {
+            return Err(Refusal::NoRoom);
+        }
+        Ok(RawOp::Recv { buf, len: room })
+    }
+
+    pub(crate) fn read_at(buf: *mut u8, room: usize, offset: u64) -> Result<RawOp, Refusal> {
+        if room == 0 {
+            return Err(Refusal::NoRoom);
+        }
+        let len = room.min(MAX_TRANSFER) as u32;
+        Ok(RawOp::ReadAt { buf, len, offset: check(offset)? })
+    }
+
+    pub(crate) fn write_at(buf: *const u8, len: usize, offset: u64) -> Result<RawOp, Refusal> {
+        let len = len.min(MAX_TRANSFER) as u32;
+        Ok(RawOp::WriteAt { buf, len, offset: check(offset)? })
+    }
+}
+
+/// Checks a file offset: the system's are signed.
+fn check(offset: u64) -> Result<u64, Refusal> {
+    if offset > i64::MAX as u64 { Err(Refusal::Offset) } else { Ok(offset) }
+}

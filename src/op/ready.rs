@@ -1,0 +1,47 @@
+//! Readiness of a handle, as an operation.
+
+use super::front::{plain_operation, unit};
+use super::raw::{Direction, RawOp};
+use crate::Handle;
+use std::io;
+
+/// Completes when the handle is ready for a direction, without moving data: for code that makes its
+/// own calls (a TLS stack, a C library).
+///
+/// Readable is data, a connection to accept, an end of stream or an error, whatever lets a read
+/// return at once; writable likewise. It becomes `IORING_OP_POLL_ADD`, or poll(2) and then an edge of
+/// the selector. Regular files are always ready.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::{io::Write, os::unix::net::UnixStream};
+/// # fn main() -> std::io::Result<()> {
+/// let mut port = Port::new()?;
+/// let (mut near, far) = UnixStream::pair()?;
+/// let far = port.attach(far)?;
+/// port.submit(op::Ready::readable(far), Token(1));
+/// near.write_all(b"!")?;
+/// port.wait(None)?;
+/// port.next().unwrap().unpack::<op::Ready>()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Ready {
+    handle: Handle,
+    direction: Direction,
+}
+
+impl Ready {
+    /// Completes when a read would return at once.
+    pub fn readable(handle: Handle) -> Ready {
+        Ready { handle, direction: Direction::Read }
+    }
+
+    /// Completes when a write would return at once.
+    pub fn writable(handle: Handle) -> Ready {
+        Ready { handle, direction: Direction::Write }
+    }
+}
+
+plain_operation!(Ready, "ready", (), unit, |self| self.handle, RawOp::Ready { direction: self.direction });

@@ -1,0 +1,810 @@
+//! The port: the semantics of completions, written once above all backends.
+//!
+//! Here are the order of operations on a handle, deadlines, cancels, retries, fairness and the queue of
+//! ready completions. The life of an operation: `submit` puts it into a slot and a lane; the head of a
+//! lane is *started* on the backend; its event *settles* it (it may go on: a send-all, a multishot, a
+//! retry) or *concludes* it: it leaves its lane, the next one starts, and its completion waits in
+//! `ready` until `next` moves the payload out and frees the slot.
+
+use crate::Token;
+use crate::backend::{Backend, Cancelled, Engine, Started};
+use crate::buf::pool::Pool;
+use crate::builder::Builder;
+use crate::clock::{Clock, nanos};
+use crate::completion::{Completion, Means};
+use crate::core::{Core, Event};
+use crate::error::{self, Refusal};
+use crate::explain::{self, Explanation};
+use crate::fork::ForkGuard;
+use crate::handle::{Handle, HandleState, Handles, Source, set_nonblocking};
+use crate::op::Operation;
+use crate::op::front::{Lowered, Place, table};
+use crate::op::raw::{Lane, RawOp};
+use crate::outcome::Outcome;
+use crate::payload::VTable;
+use crate::poster::{Inbox, Mail, Poster};
+use crate::slot::{NONE, OpId, Slots, State};
+use crate::timer::Wheel;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Completions that are handed out before the system is asked again: what keeps one busy peer, whose
+/// operations complete at once, from shutting out the others, the timers and the posts.
+const BUDGET: u32 = 256;
+
+/// How long an operation rests that the system could not carry out for want of something.
+const RETRY: u64 = 10_000_000;
+
+/// A completion port. See the [crate's page](crate) for the five steps of using one.
+///
+/// It belongs to the thread that made it; [`Port::poster`] reaches it from others. Use one per core to
+/// scale. Dropping it cancels what is in flight and waits until the system has let go of every buffer
+/// (and until closures that have begun on the blocking pool have ended).
+pub struct Port {
+    core: Core,
+    /// Left empty only by `drop` in a forked child.
+    engine: ManuallyDrop<Engine>,
+    wheel: Wheel,
+    clock: Clock,
+    inbox: Arc<Inbox>,
+    /// What was collected from the inbox.
+    mail: VecDeque<Mail>,
+    ready: VecDeque<Event>,
+    /// Operations to be started: heads of their lanes, and those that go on.
+    starts: VecDeque<u32>,
+    /// Operations that wait for a buffer of the pool.
+    starved: VecDeque<OpId>,
+    /// Operations that rest, with the times when they go on; in order, since all rest equally long.
+    parked: VecDeque<(u64, OpId)>,
+    /// Operations that the backend has.
+    with_system: usize,
+    /// Completions handed out since the system was last asked.
+    handed_out: u32,
+    /// Whose turn it is when both posts and completions are there.
+    posts_next: bool,
+    fork: ForkGuard,
+    /// Neither Send nor Sync: a ring with a single issuer is bound to its thread.
+    _thread: PhantomData<*mut ()>,
+}
+
+impl Port {
+    /// Opens a port on the best backend that works here (or the one that `ANYPORT_BACKEND` names).
+    ///
+    /// # Errors
+    /// As [`Builder::build`].
+    pub fn new() -> io::Result<Port> {
+        Port::builder().build()
+    }
+
+    /// Options for a port.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn assemble(options: Builder, engine: Engine, inbox: Arc<Inbox>) -> io::Result<Port> {
+        let buffers = if engine.backend() == Backend::Uring {
+            options.pool_buffers.next_power_of_two()
+        } else {
+            options.pool_buffers
+        };
+        let base = first_generation();
+        Ok(Port {
+            core: Core {
+                slots: Slots::new(base),
+                handles: Handles::new(base),
+                pool: Pool::new(buffers, options.pool_size),
+                scratch: Rc::default(),
+            },
+            engine: ManuallyDrop::new(engine),
+            wheel: Wheel::new(),
+            clock: Clock::new(),
+            inbox,
+            mail: VecDeque::new(),
+            ready: VecDeque::new(),
+            starts: VecDeque::new(),
+            starved: VecDeque::new(),
+            parked: VecDeque::new(),
+            with_system: 0,
+            handed_out: 0,
+            posts_next: false,
+            fork: ForkGuard::new()?,
+            _thread: PhantomData,
+        })
+    }
+
+    /// The backend that this port runs on.
+    pub fn backend(&self) -> Backend {
+        self.engine.backend()
+    }
+
+    /// In plain words: which backend runs, why each other one was refused, and how each operation is
+    /// carried. It tries the other backends now, which takes some system calls.
+    pub fn explain(&self) -> Explanation {
+        explain::explain(&self.engine)
+    }
+
+    /// Lets an OS object join: a socket, pipe, terminal, file, any `OwnedFd`. The port owns it until
+    /// it is [closed](crate::op::Close), [detached](Port::detach) or the port is dropped.
+    ///
+    /// The descriptor is made non-blocking (or blocking, on io_uring), which others that share the open
+    /// file see, too; `detach` undoes it.
+    ///
+    /// # Errors
+    /// The system's, from fstat(2), getsockopt(2) or fcntl(2); `Unsupported` in a forked child.
+    pub fn attach(&mut self, source: impl Into<Source>) -> io::Result<Handle> {
+        self.refuse_child()?;
+        let source = source.into();
+        let kind = source.kind()?;
+        let flag_changed = self.engine.attach(&source, kind)?;
+        Ok(self.core.handles.insert(source.fd, kind, flag_changed))
+    }
+
+    /// Lets an OS object leave; the handle is stale from now on.
+    ///
+    /// # Errors
+    /// `NotFound` for a stale handle, `ResourceBusy` while operations are in flight on it.
+    pub fn detach(&mut self, handle: Handle) -> io::Result<OwnedFd> {
+        self.refuse_child()?;
+        let index = self.core.handles.find(handle).ok_or(Refusal::StaleHandle)?;
+        let entry = self.core.handles.entry(index);
+        if !entry.is_idle() {
+            return Err(Refusal::BusyHandle.into());
+        }
+        if entry.flag_changed {
+            let on = self.engine.backend() == Backend::Uring;
+            set_nonblocking(entry.fd(), on)?;
+        }
+        self.engine.release(&mut self.core, index);
+        Ok(self.core.handles.remove(index))
+    }
+
+    /// The descriptor behind a handle, for socket options and addresses.
+    ///
+    /// # Errors
+    /// `NotFound` for a stale handle.
+    pub fn as_fd(&self, handle: Handle) -> io::Result<BorrowedFd<'_>> {
+        let index = self.core.handles.find(handle).ok_or(Refusal::StaleHandle)?;
+        Ok(self.core.handles.entry(index).fd())
+    }
+
+    /// Submits an operation, lending what it owns to the system. Cannot fail: whatever is wrong
+    /// becomes the operation's completion.
+    #[inline]
+    pub fn submit<O: Operation>(&mut self, operation: O, token: Token) -> OpId {
+        let slot = self.core.slots.allocate();
+        let room = self.core.slots.payload(slot);
+        let placed = Cell::new(false);
+        // SAFETY: the slot was just allocated, so its room is empty; it stays in place until the slot
+        // is released.
+        let place = unsafe { Place::new(room, &placed, &self.core.scratch, &self.clock) };
+        let vtable = table::<O::Of>();
+        let unsubmitted = Unsubmitted { slots: &mut self.core.slots, slot, vtable, placed: &placed };
+        let lowered = operation.lower(place);
+        let head = unsubmitted.slots.head_mut(slot);
+        head.token = token;
+        head.vtable = vtable;
+        let id = OpId { index: slot, generation: head.generation };
+        std::mem::forget(unsubmitted);
+        self.launch(slot, lowered);
+        id
+    }
+
+    /// Gives an operation up. True: it was in flight, and completes with its result if that came
+    /// first, else [cancelled](crate::error::is_cancelled). False: it is done already (or is a close,
+    /// which cannot be given up). Never lost, however much is in flight.
+    pub fn cancel(&mut self, id: OpId) -> bool {
+        let Some(slot) = self.core.slots.find(id) else { return false };
+        let cancelled = self.give_up(slot);
+        self.run_starts();
+        cancelled
+    }
+
+    /// Gives up every operation on a handle; says how many there were. 0 for a stale handle.
+    pub fn cancel_all(&mut self, handle: Handle) -> usize {
+        let Some(index) = self.core.handles.find(handle) else { return 0 };
+        let count = self.give_up_all(index);
+        self.run_starts();
+        count
+    }
+
+    /// Blocks until something has completed, at most `timeout` (`None`: as long as it takes, and
+    /// 0 only looks). True: [`next`](Port::next) has something. False: the time is up.
+    ///
+    /// A signal does not end it; post from the handler's thread.
+    ///
+    /// # Errors
+    /// The system's, if waiting itself is impossible; `Unsupported` in a forked child.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        // What is ready is handed out first; within the budget there is no need to ask the system.
+        if self.has_ready() && self.handed_out < BUDGET {
+            return Ok(true);
+        }
+        self.refuse_child()?;
+        self.handed_out = 0;
+        // What the last wait reported and nobody took up comes before what this one will report.
+        for _ in 0..self.engine.backlog() {
+            let Some(event) = self.engine.advance(&mut self.core) else { break };
+            self.settle_late(event);
+        }
+        let end = timeout.filter(|time| !time.is_zero()).map(|time| self.clock.now().saturating_add(nanos(time)));
+        loop {
+            self.inbox.collect_if_empty(&mut self.mail);
+            let now = self.serve_time_and_buffers();
+            let nap = match timeout {
+                _ if self.has_ready() => Some(Duration::ZERO),
+                Some(Duration::ZERO) => Some(Duration::ZERO),
+                _ => self.until(now, end),
+            };
+            let asleep = nap != Some(Duration::ZERO);
+            let nap = if asleep && !self.inbox.fall_asleep() { Some(Duration::ZERO) } else { nap };
+            let waited = self.engine.wait(&mut self.core, nap);
+            if asleep {
+                self.inbox.wake_up();
+            }
+            waited?;
+            self.inbox.collect_if_empty(&mut self.mail);
+            self.serve_time_and_buffers();
+            while !self.has_ready() {
+                let Some(event) = self.engine.advance(&mut self.core) else { break };
+                self.settle_late(event);
+            }
+            if self.has_ready() {
+                return Ok(true);
+            }
+            if timeout.is_some() && end.is_none_or(|end| self.clock.now() >= end) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// The next completion. `None`: nothing more is ready, or others must have their turn; wait again.
+    #[allow(clippy::should_implement_trait)] // an iterator would borrow the port that its user submits to
+    #[inline]
+    pub fn next(&mut self) -> Option<Completion> {
+        if self.handed_out >= BUDGET {
+            return None;
+        }
+        loop {
+            if !self.mail.is_empty() && (self.posts_next || self.ready.is_empty()) {
+                self.posts_next = false;
+                match self.mail.pop_front() {
+                    Some(Mail::Post(parcel)) => {
+                        self.handed_out += 1;
+                        return Some(parcel.into_completion());
+                    }
+                    Some(Mail::Finished { slot, outcome }) => self.settle_late(Event { slot, more: false, outcome }),
+                    None => {}
+                }
+                continue;
+            }
+            if let Some(event) = self.ready.pop_front() {
+                self.posts_next = true;
+                return Some(self.complete(event));
+            }
+            let event = self.engine.advance(&mut self.core)?;
+            let event = self.settle(event);
+            // The completion first: a start may reuse nothing of it, but may complete at once.
+            let completion = event.map(|event| self.complete(event));
+            self.run_starts();
+            if completion.is_some() {
+                return completion;
+            }
+        }
+    }
+
+    /// Sends values to this port from any thread.
+    pub fn poster(&self) -> Poster {
+        Poster { inbox: self.inbox.clone() }
+    }
+
+    /// The port's time: now.
+    pub fn now(&self) -> Instant {
+        self.clock.instant(self.clock.now())
+    }
+
+    /// Operations whose final completion was not yet taken.
+    pub fn in_flight(&self) -> usize {
+        self.core.slots.used()
+    }
+
+    fn refuse_child(&self) -> io::Result<()> {
+        if self.fork.is_child() { Err(Refusal::Forked.into()) } else { Ok(()) }
+    }
+
+    #[inline]
+    fn has_ready(&self) -> bool {
+        !self.ready.is_empty() || !self.mail.is_empty()
+    }
+
+    /// The non-generic part of `submit`.
+    #[inline]
+    fn launch(&mut self, slot: u32, lowered: Lowered) {
+        let head = self.core.slots.head_mut(slot);
+        head.transferred = 0;
+        head.handle = NONE;
+        head.state = State::Queued;
+        (head.armed, head.timed_out, head.reported) = (false, false, false);
+        let raw = match lowered.raw {
+            Ok(raw) => raw,
+            Err(refusal) => {
+                head.raw = RawOp::Nop;
+                return self.conclude_late(slot, Outcome::refused(refusal));
+            }
+        };
+        head.raw = raw;
+        head.lane = raw.lane();
+        if self.fork.is_child() {
+            return self.conclude_late(slot, Outcome::refused(Refusal::Forked));
+        }
+        if let Some(handle) = lowered.target
+            && !self.join_lane(slot, handle, &raw)
+        {
+            return;
+        }
+        if let Some(due) = lowered.due {
+            self.core.slots.head_mut(slot).armed = true;
+            self.wheel.arm(slot, due);
+        }
+        if lowered.target.is_none() || self.may_start(slot) {
+            self.start(slot);
+            self.run_starts();
+        }
+    }
+
+    /// Puts an operation behind the others of its handle and direction. False: it was answered already.
+    fn join_lane(&mut self, slot: u32, handle: Handle, raw: &RawOp) -> bool {
+        {
+            let Some(index) = self.core.handles.find(handle) else {
+                self.conclude_late(slot, Outcome::refused(Refusal::StaleHandle));
+                return false;
+            };
+            if let RawOp::Close { .. } = raw {
+                self.begin_close(slot, index);
+                return false;
+            }
+            let kind = self.core.handles.entry(index).kind;
+            let head = self.core.slots.head_mut(slot);
+            (head.handle, head.kind) = (index, Some(kind));
+            self.core.handles.link(&mut self.core.slots, slot);
+            if let RawOp::Connect { .. } = raw {
+                self.core.handles.entry_mut(index).connecting = true;
+            }
+        }
+        true
+    }
+
+    /// True when nothing before it in its lane is in the way.
+    fn may_start(&self, slot: u32) -> bool {
+        let head = self.core.slots.head(slot);
+        if head.handle == NONE || head.lane == Lane::Free {
+            return true;
+        }
+        let entry = self.core.handles.entry(head.handle);
+        // A receive waits for the connect before it; whatever is in the write lane, the connect is.
+        let waits_for_connect = entry.connecting && head.lane == Lane::Read;
+        entry.lane(head.lane).head == slot && !waits_for_connect
+    }
+
+    /// Hands an operation to the backend.
+    #[inline]
+    fn start(&mut self, slot: u32) {
+        let head = self.core.slots.head_mut(slot);
+        head.state = State::Started;
+        if let RawOp::Timer { .. } = head.raw {
+            return;
+        }
+        match self.engine.start(&mut self.core, slot) {
+            Started::Pending => self.with_system += 1,
+            Started::Done(outcome) => {
+                if let Some(event) = self.settle_one(Event { slot, more: false, outcome }) {
+                    self.ready.push_back(event);
+                }
+            }
+        }
+    }
+
+    /// Starts what settling has made startable, until nothing is left to start.
+    #[inline]
+    fn run_starts(&mut self) {
+        while let Some(slot) = self.starts.pop_front() {
+            self.start(slot);
+        }
+    }
+
+    /// Takes an event of the backend up; what comes back is a completion's. The caller runs the starts
+    /// afterwards, so that what completes at once does not overtake it.
+    #[inline]
+    fn settle(&mut self, event: Event) -> Option<Event> {
+        if !event.more {
+            self.with_system -= 1;
+        }
+        self.settle_one(event)
+    }
+
+    /// As `settle`, for later.
+    fn settle_late(&mut self, event: Event) {
+        if let Some(event) = self.settle(event) {
+            self.ready.push_back(event);
+        }
+        self.run_starts();
+    }
+
+    /// Goes on with an operation, or concludes it.
+    #[inline]
+    fn settle_one(&mut self, event: Event) -> Option<Event> {
+        let head = self.core.slots.head_mut(event.slot);
+        if event.more {
+            head.reported = false;
+            return Some(event);
+        }
+        let may_go_on = head.raw.may_go_on() || event.outcome.errno().is_some_and(error::would_block);
+        if may_go_on { self.settle_composite(event) } else { Some(self.conclude(event.slot, event.outcome)) }
+    }
+
+    /// The same for those that may go on after an event of the backend.
+    fn settle_composite(&mut self, event: Event) -> Option<Event> {
+        let Event { slot, outcome, .. } = event;
+        let head = self.core.slots.head_mut(slot);
+        let going_on = head.state == State::Started;
+        let outcome = match (&mut head.raw, outcome.value(), outcome.errno()) {
+            (RawOp::Send { buf, len, all: true }, Some(n), _) => {
+                head.transferred += n;
+                if n < *len && n > 0 {
+                    // SAFETY: `n` bytes of the lent buffer were sent, so this stays within it.
+                    *buf = unsafe { buf.add(n) };
+                    *len -= n;
+                    if going_on {
+                        self.starts.push_back(slot);
+                        return None;
+                    }
+                    Outcome::error(error::CANCELLED)
+                } else {
+                    Outcome::done(head.transferred)
+                }
+            }
+            (RawOp::RecvPooled { .. }, _, Some(error::NO_BUFFER)) if going_on => {
+                head.state = State::Parked;
+                self.starved.push_back(self.core.slots.id(slot));
+                return None;
+            }
+            (RawOp::Accept { multi: true }, _, Some(errno)) if going_on && error::is_lost_connection(errno) => {
+                self.starts.push_back(slot);
+                return None;
+            }
+            (RawOp::Accept { multi: true }, _, Some(errno)) if going_on && error::is_exhaustion(errno) => {
+                let first = !std::mem::replace(&mut head.reported, true);
+                self.park(slot);
+                return first.then_some(Event { slot, more: true, outcome });
+            }
+            // The listener of a Unix socket, or the receiver of a datagram, is full; nothing will tell when it
+            // no longer is.
+            (RawOp::Connect { .. } | RawOp::Send { .. } | RawOp::SendMsg { .. }, _, Some(errno))
+                if going_on && error::would_block(errno) =>
+            {
+                self.park(slot);
+                return None;
+            }
+            (raw, _, Some(errno)) if !going_on && raw.is_retried_after(errno) => Outcome::error(error::CANCELLED),
+            _ => outcome,
+        };
+        Some(self.conclude(slot, outcome))
+    }
+
+    /// Lets an operation rest before it is tried again.
+    fn park(&mut self, slot: u32) {
+        self.core.slots.head_mut(slot).state = State::Parked;
+        self.parked.push_back((self.clock.now() + RETRY, self.core.slots.id(slot)));
+    }
+
+    /// An operation is over: the system has let go of it.
+    #[inline]
+    fn conclude(&mut self, slot: u32, mut outcome: Outcome) -> Event {
+        let head = self.core.slots.head_mut(slot);
+        if std::mem::take(&mut head.armed) {
+            self.wheel.disarm(slot);
+        }
+        if outcome.is_empty() && head.handle != NONE {
+            outcome = self.core.handles.entry_mut(head.handle).truth(&head.raw, outcome);
+        }
+        if head.timed_out && outcome.errno() == Some(error::CANCELLED) {
+            outcome = Outcome::error(error::TIMED_OUT);
+        }
+        head.state = State::Finished;
+        if head.handle != NONE {
+            self.leave_lane(slot);
+        }
+        Event { slot, more: false, outcome }
+    }
+
+    /// As `conclude`, for later.
+    fn conclude_late(&mut self, slot: u32, outcome: Outcome) {
+        let event = self.conclude(slot, outcome);
+        self.ready.push_back(event);
+    }
+
+    /// Takes a finished operation out of its lane, and starts what waited for that.
+    fn leave_lane(&mut self, slot: u32) {
+        let head = self.core.slots.head(slot);
+        let (handle, lane, raw) = (head.handle, head.lane, head.raw);
+        self.core.handles.unlink(&mut self.core.slots, slot);
+        let entry = self.core.handles.entry_mut(handle);
+        match entry.state {
+            HandleState::Closing { slot: close } => {
+                if entry.is_idle() {
+                    self.start_close(close, handle);
+                }
+            }
+            _ => {
+                if let RawOp::Connect { .. } = raw {
+                    entry.connecting = false;
+                    self.start_queued(handle, Lane::Read);
+                }
+                self.start_queued(handle, lane);
+            }
+        }
+    }
+
+    /// Starts the head of a lane, if it is waiting for that.
+    fn start_queued(&mut self, handle: u32, lane: Lane) {
+        if lane == Lane::Free {
+            return;
+        }
+        let next = self.core.handles.entry(handle).lane(lane).head;
+        if next != NONE && self.core.slots.head(next).state == State::Queued && self.may_start(next) {
+            // Started once: it is no longer queued when the next look is taken.
+            self.core.slots.head_mut(next).state = State::Started;
+            self.starts.push_back(next);
+        }
+    }
+
+    fn begin_close(&mut self, slot: u32, handle: u32) {
+        self.core.handles.entry_mut(handle).state = HandleState::Closing { slot };
+        self.core.slots.head_mut(slot).state = State::Started;
+        if self.core.handles.entry(handle).is_idle() {
+            self.start_close(slot, handle);
+        } else {
+            self.give_up_all(handle);
+        }
+        self.run_starts();
+    }
+
+    /// Nothing is in flight on the handle any more: its descriptor can go.
+    fn start_close(&mut self, slot: u32, handle: u32) {
+        self.engine.release(&mut self.core, handle);
+        let fd = self.core.handles.remove(handle).into_raw_fd();
+        self.core.slots.head_mut(slot).raw = RawOp::Close { fd };
+        self.starts.push_back(slot);
+    }
+
+    /// Gives up one operation; false if there is nothing to give up.
+    fn give_up(&mut self, slot: u32) -> bool {
+        let head = self.core.slots.head_mut(slot);
+        match (head.state, &head.raw) {
+            (State::Free | State::Finished, _) | (_, RawOp::Close { .. }) => false,
+            (State::Cancelling, _) => true,
+            (State::Queued | State::Parked, _) | (State::Started, RawOp::Timer { .. }) => {
+                self.conclude_late(slot, Outcome::error(error::CANCELLED));
+                true
+            }
+            // It is to be started, but the backend does not have it yet.
+            (State::Started, _) if self.starts.contains(&slot) => {
+                self.starts.retain(|&other| other != slot);
+                self.conclude_late(slot, Outcome::error(error::CANCELLED));
+                true
+            }
+            (State::Started, _) => {
+                head.state = State::Cancelling;
+                if let Cancelled::Done = self.engine.cancel(&mut self.core, slot) {
+                    self.with_system -= 1;
+                    self.conclude_late(slot, Outcome::error(error::CANCELLED));
+                }
+                true
+            }
+        }
+    }
+
+    /// Gives up all operations on a handle, the last of each lane first, so that none is started.
+    fn give_up_all(&mut self, handle: u32) -> usize {
+        let mut count = 0;
+        for lane in Lane::ALL {
+            let mut slot = self.core.handles.entry(handle).lane(lane).tail();
+            while slot != NONE {
+                let before = self.core.slots.head(slot).prev;
+                count += usize::from(self.give_up(slot));
+                slot = before;
+            }
+        }
+        count
+    }
+
+    /// Serves timers, deadlines, resting operations and those that wait for a buffer. Returns the
+    /// time, where it was asked for.
+    fn serve_time_and_buffers(&mut self) -> Option<u64> {
+        while !self.starved.is_empty() && self.core.pool.has_free() {
+            let id = self.starved.pop_front().expect("not empty");
+            self.resume(id);
+        }
+        if self.wheel.is_empty() && self.parked.is_empty() {
+            return None;
+        }
+        let now = self.clock.now();
+        while let Some(&(time, id)) = self.parked.front()
+            && time <= now
+        {
+            self.parked.pop_front();
+            self.resume(id);
+        }
+        while let Some(slot) = self.wheel.pop_due(now) {
+            self.expire(slot);
+        }
+        self.run_starts();
+        Some(now)
+    }
+
+    /// Starts a parked operation again, unless it was given up meanwhile.
+    fn resume(&mut self, id: OpId) {
+        if let Some(slot) = self.core.slots.find(id)
+            && self.core.slots.head(slot).state == State::Parked
+        {
+            self.start(slot);
+        }
+        self.run_starts();
+    }
+
+    /// The time of an operation has come.
+    fn expire(&mut self, slot: u32) {
+        let head = self.core.slots.head_mut(slot);
+        head.armed = false;
+        if let RawOp::Timer { overruled: false } = head.raw {
+            return self.conclude_late(slot, Outcome::done(0));
+        }
+        head.timed_out = true;
+        self.give_up(slot);
+    }
+
+    /// How long the port may sleep: until `end`, the next deadline or the next retry.
+    fn until(&self, now: Option<u64>, end: Option<u64>) -> Option<Duration> {
+        let retry = self.parked.front().map(|&(time, _)| time);
+        let wake = [end, self.wheel.next_wake(), retry].into_iter().flatten().min()?;
+        let now = now.unwrap_or_else(|| self.clock.now());
+        Some(Duration::from_nanos(wake.saturating_sub(now)))
+    }
+
+    /// Makes the completion of an event, and frees the slot if that was its last.
+    #[inline]
+    fn complete(&mut self, event: Event) -> Completion {
+        let Event { slot, more, outcome } = event;
+        self.handed_out += 1;
+        let head = self.core.slots.head(slot);
+        let means = match head.raw {
+            RawOp::Accept { .. } => Means::Descriptor {
+                kind: head.kind.filter(|kind| kind.is_stream()),
+                // Accepted by the ring, or by a call that asked for what the reactor needs.
+                nonblocking: Some(head.polled || self.engine.backend() != Backend::Uring),
+            },
+            RawOp::Open { .. } => Means::Descriptor { kind: None, nonblocking: None },
+            RawOp::RecvPooled { .. } => Means::Buffer(self.core.pool.clone()),
+            _ => Means::Count,
+        };
+        let counts = matches!(means, Means::Count | Means::Buffer(_));
+        // SAFETY: for the final completion the system has let go of the payload, and releasing the slot
+        // below makes this the only copy; the payload of a multishot operation is ().
+        let room = unsafe { *self.core.slots.payload(slot) };
+        let completion = Completion {
+            token: head.token,
+            id: OpId { index: slot, generation: head.generation },
+            more,
+            transferred: outcome.value().filter(|_| counts).unwrap_or(head.transferred),
+            vtable: head.vtable,
+            room,
+            outcome,
+            means,
+        };
+        if !more {
+            self.core.slots.release(slot);
+        }
+        completion
+    }
+
+    /// Takes every buffer back from the system. False: that was impossible.
+    fn take_everything_back(&mut self) -> bool {
+        // First what the system does not have, so that giving up the rest starts nothing.
+        for started in [false, true] {
+            for slot in 0..self.core.slots.bound() {
+                let state = self.core.slots.head(slot).state;
+                if started || matches!(state, State::Queued | State::Parked) {
+                    self.give_up(slot);
+                }
+            }
+        }
+        self.run_starts();
+        let mut failures = 0;
+        while self.with_system > 0 {
+            self.inbox.collect_if_empty(&mut self.mail);
+            while let Some(mail) = self.mail.pop_front() {
+                if let Mail::Finished { slot, outcome } = mail {
+                    self.settle_late(Event { slot, more: false, outcome });
+                }
+            }
+            while let Some(event) = self.engine.advance(&mut self.core) {
+                self.settle_late(event);
+            }
+            if self.with_system == 0 {
+                break;
+            }
+            let nap = if self.inbox.fall_asleep() { None } else { Some(Duration::ZERO) };
+            failures += u32::from(self.engine.wait(&mut self.core, nap).is_err());
+            self.inbox.wake_up();
+            if failures > 100 {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Where the generations of a port's handles and operations begin: far from those of other ports, so that
+/// a handle given to the wrong port is stale there.
+fn first_generation() -> u32 {
+    static PORTS: AtomicU32 = AtomicU32::new(0);
+    // Multiples of 2^32 divided by the golden ratio spread evenly.
+    PORTS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B1)
+}
+
+/// Undoes a submission whose buffer panicked when it was asked for its address.
+struct Unsubmitted<'a> {
+    slots: &'a mut Slots,
+    slot: u32,
+    vtable: &'static VTable,
+    placed: &'a Cell<bool>,
+}
+
+impl Drop for Unsubmitted<'_> {
+    fn drop(&mut self) {
+        if self.placed.get() {
+            // SAFETY: the payload was put there by this submission, and the system never heard of it.
+            unsafe { self.vtable.drop(self.slots.payload(self.slot)) };
+        }
+        self.slots.release(self.slot);
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        if self.fork.is_child() {
+            // The parent's queue and the operations in it are the parent's; the memory here is a copy
+            // that no system call writes to.
+            // SAFETY: taken here only; nothing below this branch uses the engine.
+            unsafe { ManuallyDrop::take(&mut self.engine) }.abandon();
+            return;
+        }
+        self.inbox.close();
+        let all_back = self.take_everything_back();
+        // Completions that nobody took own descriptors and buffers.
+        while let Some(event) = self.ready.pop_front() {
+            drop(self.complete(event));
+        }
+        if all_back {
+            // SAFETY: as above; all operations have come back.
+            unsafe { ManuallyDrop::drop(&mut self.engine) };
+        } else {
+            // The system may still write to what was lent, so none of it is ever freed.
+            std::mem::forget(std::mem::replace(&mut self.core.slots, Slots::new(0)));
+            std::mem::forget(self.core.pool.clone());
+        }
+    }
+}
+
+impl std::fmt::Debug for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Port").field("backend", &self.backend()).field("in_flight", &self.in_flight()).finish()
+    }
+}

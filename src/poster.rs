@@ -1,0 +1,205 @@
+//! Posts: values sent to a port from any thread, and the inbox that they, and the results of the
+//! blocking pool, arrive in.
+//!
+//! Wake-up protocol: a sender puts its mail in and then looks whether the port sleeps; the port says
+//! that it will sleep and then looks whether there is mail. Both use sequentially consistent
+//! accesses, so at least one of them sees the other: no wake-up is lost, and a busy port is woken
+//! with no system call.
+
+use crate::backend::waker::Waker;
+use crate::completion::{Completion, Means};
+use crate::op::Post;
+use crate::op::front::table;
+use crate::outcome::Outcome;
+use crate::payload::{Room, VTable, put};
+use crate::slot::NONE;
+use crate::{OpId, Token};
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A posted value with its type erased; owns it.
+pub(crate) struct Parcel {
+    token: Token,
+    vtable: &'static VTable,
+    room: Room,
+}
+
+// SAFETY: made only by `Poster::post`, whose value is Send.
+unsafe impl Send for Parcel {}
+
+impl Parcel {
+    /// The completion that the user takes the value from.
+    pub(crate) fn into_completion(self) -> Completion {
+        let this = ManuallyDrop::new(self);
+        Completion {
+            token: this.token,
+            id: OpId { index: NONE, generation: 0 },
+            more: false,
+            transferred: 0,
+            vtable: this.vtable,
+            room: this.room,
+            outcome: Outcome::done(0),
+            means: Means::Count,
+        }
+    }
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        // SAFETY: the room holds the value that `post` put there; `into_completion` forgets self.
+        unsafe { self.vtable.drop(&mut self.room) }
+    }
+}
+
+/// What can arrive from another thread.
+pub(crate) enum Mail {
+    Post(Parcel),
+    /// The blocking pool has carried an operation out.
+    Finished {
+        slot: u32,
+        outcome: Outcome,
+    },
+}
+
+struct Mailbox {
+    mail: VecDeque<Mail>,
+    /// The port is gone.
+    closed: bool,
+}
+
+/// Shared between a port, its posters and its blocking pool.
+pub(crate) struct Inbox {
+    mailbox: Mutex<Mailbox>,
+    has_mail: AtomicBool,
+    sleeping: AtomicBool,
+    waker: Waker,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> io::Result<Arc<Inbox>> {
+        Ok(Arc::new(Inbox {
+            mailbox: Mutex::new(Mailbox { mail: VecDeque::new(), closed: false }),
+            has_mail: AtomicBool::new(false),
+            sleeping: AtomicBool::new(false),
+            waker: Waker::new()?,
+        }))
+    }
+
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Mailbox> {
+        // Nothing panics while the lock is held, so a poisoned box is as good as any.
+        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts mail in and wakes the port if it sleeps; gives the mail back if the port is gone.
+    pub(crate) fn send(&self, mail: Mail) -> Result<(), Mail> {
+        let mut mailbox = self.lock();
+        if mailbox.closed && matches!(mail, Mail::Post(_)) {
+            return Err(mail);
+        }
+        mailbox.mail.push_back(mail);
+        self.has_mail.store(true, SeqCst);
+        drop(mailbox);
+        if self.sleeping.load(SeqCst) && self.sleeping.swap(false, SeqCst) {
+            self.waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Moves all mail into `into` once that is empty (mail keeps its order); both keep their memory.
+    pub(crate) fn collect_if_empty(&self, into: &mut VecDeque<Mail>) {
+        if into.is_empty() && self.has_mail.load(SeqCst) {
+            let mut mailbox = self.lock();
+            self.has_mail.store(false, SeqCst);
+            std::mem::swap(&mut mailbox.mail, into);
+        }
+    }
+
+    /// Announces that the port is about to sleep; false: there is mail, so it must not.
+    pub(crate) fn fall_asleep(&self) -> bool {
+        self.sleeping.store(true, SeqCst);
+        !self.has_mail.load(SeqCst)
+    }
+
+    pub(crate) fn wake_up(&self) {
+        self.sleeping.store(false, SeqCst);
+    }
+
+    /// From now on nothing can be posted. (Results of the blocking pool still arrive.)
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+    }
+}
+
+/// Sends values to a port from any thread, from [`Port::poster`](crate::Port::poster).
+///
+/// A post is a completion with the given token: it wakes the port if it waits, is never lost, and
+/// posts of one thread keep their order. Values of at most 48 bytes are carried without an allocation.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # fn main() -> std::io::Result<()> {
+/// let mut port = Port::new()?;
+/// let poster = port.poster();
+/// std::thread::spawn(move || poster.post(Token(1), String::from("hello")));
+/// port.wait(None)?;
+/// let text = port.next().unwrap().unpack::<op::Post<String>>();
+/// assert_eq!(text, "hello");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Poster {
+    pub(crate) inbox: Arc<Inbox>,
+}
+
+impl Poster {
+    /// Posts `value`. Never blocks; costs a system call (a write to an eventfd or pipe) only when the
+    /// port sleeps.
+    ///
+    /// # Errors
+    /// [`PostError`] with the value when the port is gone.
+    pub fn post<T: Send + 'static>(&self, token: Token, value: T) -> Result<(), PostError<T>> {
+        let mut room = Room::new();
+        // SAFETY: a fresh room; values stored inline may be moved with it until the system knows
+        // their address, and the system never hears of a post.
+        unsafe { put(&mut room, value) };
+        let parcel = Parcel { token, vtable: table::<Post<T>>(), room };
+        match self.inbox.send(Mail::Post(parcel)) {
+            Ok(()) => Ok(()),
+            Err(Mail::Post(parcel)) => Err(PostError(parcel.into_completion().unpack::<Post<T>>())),
+            Err(Mail::Finished { .. }) => unreachable!("the mail that was sent comes back"),
+        }
+    }
+}
+
+impl fmt::Debug for Poster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Poster")
+    }
+}
+
+/// The port is gone; here is the value that was to be posted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PostError<T>(pub T);
+
+impl<T> fmt::Debug for PostError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PostError(..)")
+    }
+}
+
+impl<T> fmt::Display for PostError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the port was dropped; nobody will take the post")
+    }
+}
+
+impl<T> std::error::Error for PostError<T> {}

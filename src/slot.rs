@@ -1,0 +1,269 @@
+//! Operations in flight: a slab of slots with stable addresses and generations.
+//!
+//! A slot is one operation from `submit` until its final completion is taken. Its payload sits in
+//! the slot, where the system may be writing to it, so payloads are only ever reached through raw
+//! pointers and never covered by a reference to the slot: [`Slots::head`] borrows everything else.
+//! Slots are allocated in chunks that never move and are kept for reuse until the port is dropped.
+//!
+//! Who owns the payload's memory, by [`State`]: `Queued`, `Parked`, `Finished`: the port. `Started`,
+//! `Cancelling`: the system; it must not be read, written, moved or freed.
+
+use crate::Token;
+use crate::handle::Kind;
+use crate::op::raw::{Lane, RawOp};
+use crate::payload::{Room, VTable};
+use std::alloc::{self, Layout};
+use std::fmt;
+use std::ptr::NonNull;
+
+/// Stands for "no slot" and "no handle" in links.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// Names one submission, for [`Port::cancel`](crate::Port::cancel).
+///
+/// It stays harmless when the operation is done: its slot's next operation has another generation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OpId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl fmt::Debug for OpId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpId({}.{})", self.index, self.generation)
+    }
+}
+
+/// Where an operation is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum State {
+    /// The slot is unused.
+    Free,
+    /// Behind others of its lane.
+    Queued,
+    /// With the backend.
+    Started,
+    /// With the backend, which was told to give it up.
+    Cancelling,
+    /// With the port until something is there to go on with: a pool buffer or a time.
+    Parked,
+    /// Its final completion waits to be taken.
+    Finished,
+}
+
+/// Everything about an operation but its payload.
+pub(crate) struct Head {
+    pub(crate) token: Token,
+    pub(crate) vtable: &'static VTable,
+    /// Bytes moved by earlier parts of a send-all.
+    pub(crate) transferred: usize,
+    pub(crate) raw: RawOp,
+    pub(crate) generation: u32,
+    /// The next of its lane (or of the free list), and the one before it in its lane.
+    pub(crate) next: u32,
+    pub(crate) prev: u32,
+    /// Index of its handle, or NONE.
+    pub(crate) handle: u32,
+    pub(crate) state: State,
+    pub(crate) lane: Lane,
+    /// Its key is armed in the wheel: a deadline, or the time at which a parked one goes on.
+    pub(crate) armed: bool,
+    /// It is being cancelled because its deadline passed.
+    pub(crate) timed_out: bool,
+    /// An exhaustion error was already reported since its last success.
+    pub(crate) reported: bool,
+    /// The backend polls for it and then performs it (a ring's note).
+    pub(crate) polled: bool,
+    /// What its handle is.
+    pub(crate) kind: Option<Kind>,
+}
+
+struct Slot {
+    head: Head,
+    payload: Room,
+}
+
+/// Slots in a chunk.
+const CHUNK: usize = 64;
+
+/// The slab.
+pub(crate) struct Slots {
+    chunks: Vec<NonNull<Slot>>,
+    free: u32,
+    used: usize,
+    /// The generation of a slot's first operation.
+    first_generation: u32,
+}
+
+static UNUSED: VTable = VTable::of::<(), ()>("unused");
+
+impl Slots {
+    pub(crate) fn new(first_generation: u32) -> Slots {
+        Slots { chunks: Vec::new(), free: NONE, used: 0, first_generation }
+    }
+
+    /// Slots that are not free.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
+    /// One past the highest index that was ever used.
+    pub(crate) fn bound(&self) -> u32 {
+        (self.chunks.len() * CHUNK) as u32
+    }
+
+    #[inline]
+    fn slot(&self, index: u32) -> *mut Slot {
+        let index = index as usize;
+        // SAFETY: a chunk has CHUNK slots; the chunk's own index is checked.
+        unsafe { self.chunks[index / CHUNK].as_ptr().add(index % CHUNK) }
+    }
+
+    #[inline]
+    pub(crate) fn head(&self, index: u32) -> &Head {
+        // SAFETY: the slot's head was initialized with its chunk; the returned reference covers the
+        // head only, and `&self` keeps others from having it mutably.
+        unsafe { &(*self.slot(index)).head }
+    }
+
+    #[inline]
+    pub(crate) fn head_mut(&mut self, index: u32) -> &mut Head {
+        // SAFETY: as for `head`; `&mut self` makes it exclusive.
+        unsafe { &mut (*self.slot(index)).head }
+    }
+
+    /// Where the payload of slot `index` is. Who may use it: see the module's list of states.
+    #[inline]
+    pub(crate) fn payload(&self, index: u32) -> *mut Room {
+        // SAFETY: within the chunk, as for `slot`; no reference is made.
+        unsafe { &raw mut (*self.slot(index)).payload }
+    }
+
+    /// Takes a free slot; its generation is already that of its new operation.
+    #[inline]
+    pub(crate) fn allocate(&mut self) -> u32 {
+        if self.free == NONE {
+            self.grow();
+        }
+        let index = self.free;
+        self.free = self.head(index).next;
+        self.used += 1;
+        index
+    }
+
+    /// Gives a slot back. Its payload must have been taken or dropped.
+    #[inline]
+    pub(crate) fn release(&mut self, index: u32) {
+        let free = self.free;
+        let head = self.head_mut(index);
+        head.generation = head.generation.wrapping_add(1);
+        head.state = State::Free;
+        head.next = free;
+        self.free = index;
+        self.used -= 1;
+    }
+
+    /// The index behind `id` if that operation is not over.
+    #[inline]
+    pub(crate) fn find(&self, id: OpId) -> Option<u32> {
+        if id.index >= self.bound() {
+            return None;
+        }
+        let head = self.head(id.index);
+        (head.generation == id.generation && head.state != State::Free).then_some(id.index)
+    }
+
+    #[inline]
+    pub(crate) fn id(&self, index: u32) -> OpId {
+        OpId { index, generation: self.head(index).generation }
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let layout = Self::layout();
+        let first = self.bound();
+        assert!(first < NONE - CHUNK as u32, "2^32 operations are in flight");
+        // SAFETY: the layout is not empty.
+        let chunk = NonNull::new(unsafe { alloc::alloc(layout) }.cast::<Slot>());
+        let chunk = chunk.unwrap_or_else(|| alloc::handle_alloc_error(layout));
+        for i in (0..CHUNK).rev() {
+            let head = Head {
+                token: Token(0),
+                vtable: &UNUSED,
+                transferred: 0,
+                raw: RawOp::Nop,
+                generation: self.first_generation,
+                next: self.free,
+                prev: NONE,
+                handle: NONE,
+                state: State::Free,
+                lane: Lane::Free,
+                armed: false,
+                timed_out: false,
+                reported: false,
+                polled: false,
+                kind: None,
+            };
+            // SAFETY: slot `i` lies within the allocation just made; nothing is dropped by writing.
+            unsafe { chunk.as_ptr().add(i).write(Slot { head, payload: Room::new() }) };
+            self.free = first + i as u32;
+        }
+        self.chunks.push(chunk);
+    }
+
+    fn layout() -> Layout {
+        Layout::array::<Slot>(CHUNK).expect("a chunk is small")
+    }
+}
+
+impl Drop for Slots {
+    /// Frees the chunks. The port has made sure that no operation is with the system; payloads that
+    /// are still here are dropped.
+    fn drop(&mut self) {
+        for index in 0..self.bound() {
+            let head = self.head(index);
+            if head.state != State::Free {
+                // SAFETY: the slot is not free, so its payload was put and not taken; the system
+                // has let go of it (Port::drop).
+                unsafe { head.vtable.drop(self.payload(index)) };
+            }
+        }
+        for chunk in &self.chunks {
+            // SAFETY: allocated in `grow` with this layout; heads need no drop.
+            unsafe { alloc::dealloc(chunk.as_ptr().cast(), Self::layout()) };
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Slot>() <= 160, "a slot is what an idle connection costs");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_released_slot_is_reused_under_another_generation() {
+        let mut slots = Slots::new(7);
+        let index = slots.allocate();
+        slots.head_mut(index).state = State::Queued;
+        let id = slots.id(index);
+        assert_eq!(slots.find(id), Some(index));
+        slots.release(index);
+        assert_eq!(slots.find(id), None);
+        assert_eq!(slots.allocate(), index);
+        slots.head_mut(index).state = State::Queued;
+        assert_eq!(slots.find(id), None);
+        slots.release(index);
+    }
+
+    #[test]
+    fn slots_do_not_move_when_the_slab_grows() {
+        let mut slots = Slots::new(7);
+        let first = slots.allocate();
+        let place = slots.payload(first);
+        let more: Vec<u32> = (0..1000).map(|_| slots.allocate()).collect();
+        assert_eq!(slots.payload(first), place);
+        more.into_iter().for_each(|index| slots.release(index));
+        slots.release(first);
+    }
+}

@@ -1,0 +1,714 @@
+//! C11: in steady state an operation makes no heap allocation and no avoidable system call; an idle connection costs
+//! little memory, and a port that is gone leaves nothing. All of it is counted, nothing is timed.
+//!
+//! Each is a process of its own: allocations are counted in the threads of the blocking pool too, and a thread that has
+//! had another port before might be interrupted, and wait once more, when the kernel tears that one's ring down.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyport::buf::PoolBuf;
+use anyport::op::{self, Operation};
+use anyport::{Backend, Completion, Handle, OpId, Port, Token};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::support::*;
+
+pub(crate) fn tests() -> Vec<Case> {
+    cases! {
+        each_backend_isolated: [
+            a_nop_does_not_allocate,
+            recv_and_send_do_not_allocate,
+            send_all_does_not_allocate,
+            vectored_operations_do_not_allocate,
+            a_payload_beyond_48_bytes_costs_one_box,
+            a_pooled_recv_does_not_allocate,
+            a_multishot_pooled_recv_does_not_allocate,
+            accept_attach_and_close_do_not_allocate,
+            multishot_accept_does_not_allocate,
+            datagrams_do_not_allocate,
+            readiness_does_not_allocate,
+            timers_do_not_allocate,
+            deadlines_do_not_allocate,
+            cancels_do_not_allocate,
+            posts_do_not_allocate,
+            file_reads_and_writes_do_not_allocate,
+            closures_do_not_allocate,
+            an_idle_connection_costs_at_most_300_bytes,
+            a_port_that_is_gone_leaves_nothing,
+            a_port_dropped_with_operations_in_flight_leaves_nothing,
+            a_port_starts_no_thread_for_what_the_system_does,
+            an_echoed_message_costs_one_recv_and_one_send,
+            an_echo_of_pooled_buffers_costs_the_same,
+            a_multishot_echo_costs_the_same,
+            a_full_batch_costs_one_wait,
+            a_timed_wait_costs_one_system_call,
+            a_timer_costs_one_system_call,
+            a_post_to_a_port_that_is_awake_makes_no_system_call,
+        ],
+    }
+}
+
+/// Runs `round` until everything that is kept for reuse is there, then some more, and checks that these asked nothing
+/// of the heap, in any thread of the process.
+#[track_caller]
+fn assert_no_allocation(round: impl FnMut()) {
+    assert_allocations(0, round);
+}
+
+/// In steady state a round makes exactly so many allocations, and leaves none.
+#[track_caller]
+fn assert_allocations(per_round: u64, mut round: impl FnMut()) {
+    for _ in 0..300 {
+        round();
+    }
+    let before = process_heap();
+    for _ in 0..300 {
+        round();
+    }
+    let used = process_heap() - before;
+    assert_eq!((used.allocations, used.live), (300 * per_round, 0), "allocations and bytes of 300 rounds");
+}
+
+fn a_nop_does_not_allocate(backend: Backend) {
+    let mut port = port(backend);
+    assert_no_allocation(|| {
+        for token in 0..10 {
+            port.submit(op::Nop::new(), Token(token));
+        }
+        (0..10).for_each(|_| one(&mut port).unpack::<op::Nop>().expect("a nop"));
+    });
+}
+
+/// A port with both ends of a connection.
+fn connected(backend: Backend) -> (Port, Handle, Handle) {
+    let mut port = port(backend);
+    let (near, far) = tcp_pair();
+    let near = port.attach(near).expect("attach");
+    let far = port.attach(far).expect("attach");
+    (port, near, far)
+}
+
+/// Waits for one completion of each of the tokens 0 and 1, in whichever order.
+fn both(port: &mut Port) -> [Completion; 2] {
+    let (first, second) = (one(port), one(port));
+    if first.token() == Token(0) { [first, second] } else { [second, first] }
+}
+
+/// A lent buffer, kept between the rounds.
+fn kept(size: usize) -> Option<Vec<u8>> {
+    Some(vec![1; size])
+}
+
+fn recv_and_send_do_not_allocate(backend: Backend) {
+    let (mut port, near, far) = connected(backend);
+    let (mut send, mut recv) = (kept(64), kept(4096));
+    assert_no_allocation(|| {
+        port.submit(op::Recv::new(far, recv.take().expect("kept")), Token(0));
+        port.submit(op::Send::new(near, send.take().expect("kept")), Token(1));
+        let [received, sent] = both(&mut port);
+        let (n, buf) = received.unpack::<op::Recv<Vec<u8>>>();
+        assert_eq!(n.expect("data"), 64);
+        recv = Some(buf);
+        let (n, buf) = sent.unpack::<op::Send<Vec<u8>>>();
+        assert_eq!(n.expect("sent"), 64);
+        send = Some(buf);
+    });
+}
+
+fn send_all_does_not_allocate(backend: Backend) {
+    const SIZE: usize = 4 << 20;
+    let (mut port, near, far) = connected(backend);
+    let (mut send, mut recv) = (kept(SIZE), kept(1 << 20));
+    let mut round = || {
+        port.submit(op::SendAll::new(near, send.take().expect("kept")), Token(1));
+        let (mut left, mut sent) = (SIZE, false);
+        port.submit(op::Recv::new(far, recv.take().expect("kept")), Token(0));
+        while left > 0 || !sent {
+            let done = one(&mut port);
+            if done.token() == Token(1) {
+                let (n, buf) = done.unpack::<op::SendAll<Vec<u8>>>();
+                assert_eq!(n.expect("sent"), SIZE);
+                (send, sent) = (Some(buf), true);
+                continue;
+            }
+            let (n, buf) = done.unpack::<op::Recv<Vec<u8>>>();
+            left -= n.expect("data");
+            if left > 0 {
+                port.submit(op::Recv::new(far, buf), Token(0));
+            } else {
+                recv = Some(buf);
+            }
+        }
+    };
+    // Each round moves 4 MiB, so fewer of them will do.
+    (0..10).for_each(|_| round());
+    let before = process_heap();
+    (0..10).for_each(|_| round());
+    assert_eq!(process_heap() - before, Heap::default(), "10 rounds");
+}
+
+fn vectored_operations_do_not_allocate(backend: Backend) {
+    let (mut port, near, far) = connected(backend);
+    let mut send = Some(vec![vec![1; 10], vec![2; 20]]);
+    let mut recv = Some(vec![vec![0; 5], vec![0; 5], vec![0; 100]]);
+    assert_no_allocation(|| {
+        port.submit(op::RecvVectored::new(far, recv.take().expect("kept")), Token(0));
+        port.submit(op::SendVectored::new(near, send.take().expect("kept")), Token(1));
+        let [received, sent] = both(&mut port);
+        let (n, bufs) = received.unpack::<op::RecvVectored<Vec<Vec<u8>>>>();
+        assert_eq!(n.expect("data"), 30);
+        recv = Some(bufs);
+        let (n, bufs) = sent.unpack::<op::SendVectored<Vec<Vec<u8>>>>();
+        assert_eq!(n.expect("sent"), 30);
+        send = Some(bufs);
+    });
+}
+
+fn a_payload_beyond_48_bytes_costs_one_box(backend: Backend) {
+    let (mut port, near, far) = connected(backend);
+    let mut send = Some([vec![1; 10], vec![2; 20]]);
+    let mut recv = Some([vec![0; 5], vec![0; 5], vec![0; 100]]);
+    // Two arrays of vectors with their scratch are 64 and 88 bytes: each is boxed, and freed when unpacked.
+    assert_allocations(2, || {
+        port.submit(op::RecvVectored::new(far, recv.take().expect("kept")), Token(0));
+        port.submit(op::SendVectored::new(near, send.take().expect("kept")), Token(1));
+        let [received, sent] = both(&mut port);
+        let (n, bufs) = received.unpack::<op::RecvVectored<[Vec<u8>; 3]>>();
+        assert_eq!(n.expect("data"), 30);
+        recv = Some(bufs);
+        let (n, bufs) = sent.unpack::<op::SendVectored<[Vec<u8>; 2]>>();
+        assert_eq!(n.expect("sent"), 30);
+        send = Some(bufs);
+    });
+}
+
+fn a_pooled_recv_does_not_allocate(backend: Backend) {
+    let (mut port, near, far) = connected(backend);
+    assert_no_allocation(|| {
+        port.submit(op::RecvPooled::new(far), Token(0));
+        port.submit(op::Send::new(near, "to be pooled"), Token(1));
+        let [received, sent] = both(&mut port);
+        assert_eq!(sent.unpack::<op::Send<&str>>().0.expect("sent"), 12);
+        let buf = received.unpack::<op::RecvPooled>().expect("data");
+        assert_eq!(*buf, *b"to be pooled");
+        // And as a lent buffer of a send.
+        port.submit(op::RecvPooled::new(near), Token(0));
+        port.submit(op::Send::new(far, buf), Token(1));
+        let [received, sent] = both(&mut port);
+        assert_eq!(received.unpack::<op::RecvPooled>().expect("data").len(), 12);
+        drop(sent);
+    });
+}
+
+fn a_multishot_pooled_recv_does_not_allocate(backend: Backend) {
+    let (mut port, near, far) = connected(backend);
+    port.submit(op::RecvPooledMulti::new(far), Token(0));
+    assert_no_allocation(|| {
+        port.submit(op::Send::new(near, "again"), Token(1));
+        let [received, sent] = both(&mut port);
+        assert_eq!(sent.unpack::<op::Send<&str>>().0.expect("sent"), 5);
+        if !received.more() {
+            port.submit(op::RecvPooledMulti::new(far), Token(0));
+        }
+        assert_eq!(*received.unpack::<op::RecvPooledMulti>().expect("data"), *b"again");
+    });
+}
+
+fn accept_attach_and_close_do_not_allocate(backend: Backend) {
+    let mut port = port(backend);
+    let (listener, address) = listener();
+    let listener = port.attach(listener).expect("attach");
+    assert_no_allocation(|| {
+        port.submit(op::Accept::new(listener), Token(0));
+        let client = TcpStream::connect(address).expect("connect");
+        let accepted = one(&mut port).unpack::<op::Accept>().expect("accept");
+        let conn = port.attach(accepted).expect("attach");
+        port.submit(op::Close::new(conn), Token(1));
+        one(&mut port).unpack::<op::Close>().expect("close");
+        drop(client);
+    });
+}
+
+fn multishot_accept_does_not_allocate(backend: Backend) {
+    let mut port = port(backend);
+    let (listener, address) = listener();
+    let listener = port.attach(listener).expect("attach");
+    port.submit(op::AcceptMulti::new(listener), Token(0));
+    assert_no_allocation(|| {
+        let client = TcpStream::connect(address).expect("connect");
+        let done = one(&mut port);
+        if !done.more() {
+            port.submit(op::AcceptMulti::new(listener), Token(0));
+        }
+        drop(done.unpack::<op::AcceptMulti>().expect("accept"));
+        drop(client);
+    });
+}
+
+fn datagrams_do_not_allocate(backend: Backend) {
+    let mut port = port(backend);
+    let (near, far) = udp_unconnected();
+    let address = far.local_addr().expect("an address");
+    let near = port.attach(near).expect("attach");
+    let far = port.attach(far).expect("attach");
+    let mut recv = kept(2048);
+    assert_no_allocation(|| {
+        port.submit(op::RecvFrom::new(far, recv.take().expect("kept")), Token(0));
+        port.submit(op::SendTo::new(near, "datagram", address), Token(1));
+        let [received, sent] = both(&mut port);
+        assert_eq!(sent.unpack::<op::SendTo<&str>>().0.expect("sent"), 8);
+        let (result, buf) = received.unpack::<op::RecvFrom<Vec<u8>>>();
+        assert_eq!(result.expect("data").0, 8);
+        recv = Some(buf);
+    });
+}
+
+fn readiness_does_not_allocate(backend: Backend) {
+    let (mut port, near, far) = connected(backend);
+    let mut recv = kept(16);
+    assert_no_allocation(|| {
+        port.submit(op::Ready::readable(far), Token(0));
+        port.submit(op::Send::new(near, "r"), Token(1));
+        drop(both(&mut port));
+        port.submit(op::Recv::new(far, recv.take().expect("kept")), Token(0));
+        recv = Some(one(&mut port).unpack::<op::Recv<Vec<u8>>>().1);
+    });
+}
+
+fn timers_do_not_allocate(backend: Backend) {
+    let mut port = port(backend);
+    // Some that stand, at all distances, so that the timers of the rounds are not alone.
+    for delay in 0..1000 {
+        port.submit(op::Timer::after(Duration::from_secs(3600 + delay * delay)), Token(9));
+    }
+    // The queue of what is ready grows until it has held as many as are ever ready together.
+    for _ in 0..10 {
+        port.submit(op::Timer::after(Duration::ZERO), Token(0));
+    }
+    drop(drive(&mut port, 10));
+    let mut spread = 0_u64;
+    assert_no_allocation(|| {
+        for _ in 0..10 {
+            spread = spread * 6_364_136_223 % 1_000_003 + 7;
+            port.submit(op::Timer::after(Duration::from_micros(spread % 3000)), Token(0));
+        }
+        (0..10).for_each(|_| one(&mut port).unpack::<op::Timer>().expect("a timer"));
+    });
+}
+
+fn deadlines_do_not_allocate(backend: Backend) {
+    let (mut port, near, far) = connected(backend);
+    let (mut send, mut recv) = (kept(64), kept(4096));
+    assert_no_allocation(|| {
+        // One deadline that passes and one that does not.
+        port.submit(op::Recv::new(near, recv.take().expect("kept")).within(Duration::from_micros(1)), Token(0));
+        let (result, buf) = one(&mut port).unpack::<op::Recv<Vec<u8>>>();
+        result.expect_err("nothing was sent");
+        port.submit(op::Recv::new(far, buf).within(Duration::from_secs(60)), Token(0));
+        port.submit(op::Send::new(near, send.take().expect("kept")).within(Duration::from_secs(60)), Token(1));
+        let [received, sent] = both(&mut port);
+        recv = Some(received.unpack::<op::Recv<Vec<u8>>>().1);
+        send = Some(sent.unpack::<op::Send<Vec<u8>>>().1);
+    });
+}
+
+fn cancels_do_not_allocate(backend: Backend) {
+    let (mut port, near, _) = connected(backend);
+    let mut recv = kept(64);
+    assert_no_allocation(|| {
+        let id: OpId = port.submit(op::Recv::new(near, recv.take().expect("kept")), Token(0));
+        port.wait(Some(Duration::ZERO)).expect("wait");
+        assert!(port.cancel(id));
+        recv = Some(one(&mut port).unpack::<op::Recv<Vec<u8>>>().1);
+        let timer = port.submit(op::Timer::after(Duration::from_secs(3600)), Token(0));
+        assert!(port.cancel(timer));
+        one(&mut port).unpack::<op::Timer>().expect_err("cancelled");
+    });
+}
+
+fn posts_do_not_allocate(backend: Backend) {
+    let mut port = port(backend);
+    let poster = port.poster();
+    assert_no_allocation(|| {
+        (0..10_u64).for_each(|number| assert!(poster.post(Token(number), number).is_ok()));
+        (0..10).for_each(|number| assert_eq!(one(&mut port).unpack::<op::Post<u64>>(), number));
+    });
+}
+
+/// A port whose blocking pool has one thread: more are started whenever all are busy, for as long as there may be more,
+/// and a new thread allocates.
+fn port_of_one_thread(backend: Backend) -> Port {
+    Port::builder().backend(backend).threads(1).build().expect("a port on a backend that works here")
+}
+
+fn file_reads_and_writes_do_not_allocate(backend: Backend) {
+    let mut port = port_of_one_thread(backend);
+    let file = port.attach(tempfile::tempfile().expect("a temporary file")).expect("attach");
+    let (mut read, mut write) = (kept(4096), kept(4096));
+    assert_no_allocation(|| {
+        port.submit(op::WriteAt::new(file, write.take().expect("kept"), 8192), Token(1));
+        let (n, buf) = one(&mut port).unpack::<op::WriteAt<Vec<u8>>>();
+        assert_eq!(n.expect("write"), 4096);
+        write = Some(buf);
+        port.submit(op::ReadAt::new(file, read.take().expect("kept"), 8192), Token(0));
+        let (n, buf) = one(&mut port).unpack::<op::ReadAt<Vec<u8>>>();
+        assert_eq!(n.expect("read"), 4096);
+        read = Some(buf);
+    });
+}
+
+fn closures_do_not_allocate(backend: Backend) {
+    let mut port = port_of_one_thread(backend);
+    // A plain function, so that its type can be named; a closure that holds more than a slot's room is boxed.
+    let work: fn() -> u64 = || 42;
+    assert_no_allocation(|| {
+        port.submit(op::Blocking::new(work), Token(0));
+        assert_eq!(one(&mut port).unpack::<op::Blocking<fn() -> u64, u64>>().expect("no panic"), 42);
+    });
+}
+
+/// The limit of the promise, in bytes of user-space memory for each connection that waits with a pooled receive.
+const IDLE_LIMIT: i64 = 300;
+
+fn an_idle_connection_costs_at_most_300_bytes(backend: Backend) {
+    // Both ends of each connection are in this process.
+    let connections = (allow_descriptors(20_200).saturating_sub(200) / 2).min(10_000) as usize;
+    assert!(connections >= 100, "the limit of open descriptors is too low to say anything");
+    let (mut near, mut far): (Vec<UnixStream>, Vec<UnixStream>) = (0..connections).map(|_| unix_pair()).unzip();
+    let mut port = port(backend);
+    // The first one pays for what there is once in a port: the pool of buffers, the rings.
+    let idle = |port: &mut Port, socket: UnixStream, token: usize| {
+        let conn = port.attach(socket).expect("attach");
+        port.submit(op::RecvPooled::new(conn), Token(token as u64));
+    };
+    let last = connections - 1;
+    idle(&mut port, near.pop().expect("at least one"), last);
+    far[last].write_all(b"x").expect("write");
+    drop(one(&mut port).unpack::<op::RecvPooled>().expect("data"));
+
+    let (heap, mapped) = (process_heap().live, mapped_beside_the_heap());
+    for token in (0..last).rev() {
+        idle(&mut port, near.pop().expect("one for each"), token);
+    }
+    assert!(drive_for(&mut port, Duration::from_millis(1)).is_empty(), "they are idle");
+    let (heap, mapped) = (process_heap().live - heap, mapped_beside_the_heap() - mapped);
+    let each = (heap + mapped) / last as i64;
+    println!("{backend}: {last} idle connections, {each} bytes each ({heap} of heap, {mapped} mapped)");
+
+    // They really wait: the first, the last and one in the middle receive what comes.
+    for token in [0, last / 2, last - 1] {
+        far[token].write_all(b"wake up").expect("write");
+        let done = one(&mut port);
+        assert_eq!(done.token(), Token(token as u64));
+        assert_eq!(*done.unpack::<op::RecvPooled>().expect("data"), *b"wake up");
+    }
+    assert_eq!(port.in_flight(), last - 3);
+    assert!(each <= IDLE_LIMIT, "{each} bytes each");
+}
+
+/// What a process holds that a port may leave behind.
+#[track_caller]
+fn assert_leaves_nothing(life: impl Fn()) {
+    // The first life pays for what the program needs once (the standard library's own lazy state).
+    life();
+    let (descriptors_before, threads_before) = (descriptors(), threads());
+    let mapped = mapped_beside_the_heap();
+    let heap = process_heap().live;
+    life();
+    // A thread of the pool gives its memory back when it ends.
+    eventually("the threads are gone", || threads() == threads_before);
+    let heap = process_heap().live - heap;
+    let mapped = mapped_beside_the_heap() - mapped;
+    assert_eq!(descriptors(), descriptors_before, "descriptors are left");
+    assert_eq!((heap, mapped), (0, 0), "bytes of heap and of mappings are left");
+}
+
+fn a_port_that_is_gone_leaves_nothing(backend: Backend) {
+    assert_leaves_nothing(|| drop(port(backend)));
+    assert_leaves_nothing(|| {
+        let mut port = port(backend);
+        port.submit(op::Nop::new(), Token(0));
+        one(&mut port).unpack::<op::Nop>().expect("a nop");
+    });
+    assert_leaves_nothing(|| {
+        let (mut port, near, far) = connected(backend);
+        port.submit(op::RecvPooled::new(far), Token(0));
+        port.submit(op::Send::new(near, "to be pooled"), Token(1));
+        drop(both(&mut port));
+    });
+    assert_leaves_nothing(|| {
+        let mut port = port_of_one_thread(backend);
+        port.submit(op::Metadata::at("/"), Token(0));
+        port.submit(op::Blocking::new(|| String::from("made elsewhere")), Token(1));
+        drop(both(&mut port));
+    });
+}
+
+fn a_port_dropped_with_operations_in_flight_leaves_nothing(backend: Backend) {
+    assert_leaves_nothing(|| {
+        let (mut port, near, far) = connected(backend);
+        let (listener, _) = listener();
+        let listener = port.attach(listener).expect("attach");
+        port.submit(op::AcceptMulti::new(listener), Token(0));
+        port.submit(op::Recv::new(near, vec![0; 1000]), Token(1));
+        port.submit(op::Recv::new(near, vec![0; 1000]).within(Duration::from_secs(60)), Token(2));
+        port.submit(op::RecvPooledMulti::new(far), Token(3));
+        port.submit(op::Timer::after(Duration::from_secs(3600)), Token(4));
+        port.submit(op::SendAll::new(far, vec![1; 32 << 20]), Token(5));
+        port.submit(op::Blocking::new(|| vec![0; 1000]), Token(6));
+        port.wait(Some(Duration::ZERO)).expect("wait");
+        port.submit(op::Ready::writable(near), Token(7));
+        assert!(port.poster().post(Token(8), vec![0; 1000]).is_ok());
+    });
+}
+
+fn a_port_starts_no_thread_for_what_the_system_does(backend: Backend) {
+    let before = threads();
+    let (mut port, near, far) = connected(backend);
+    port.submit(op::RecvPooled::new(far), Token(0));
+    port.submit(op::Timer::after(Duration::from_millis(1)), Token(0));
+    port.submit(op::Nop::new(), Token(0));
+    port.submit(op::Send::new(near, "x"), Token(0));
+    drop(drive(&mut port, 4));
+    assert_eq!(threads(), before);
+}
+
+/// The system calls of waiting, whichever form a backend uses.
+const WAITS: [&str; 6] = ["epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "io_uring_enter"];
+/// The same of receiving and sending on a socket.
+const RECVS: [&str; 4] = ["recvfrom", "recvmsg", "read", "readv"];
+const SENDS: [&str; 4] = ["sendto", "sendmsg", "write", "writev"];
+
+/// Connections and messages of an echo that is counted, and the messages before it that are not.
+const CONNECTIONS: usize = 8;
+const MESSAGES: u64 = 100;
+const WARM_UP: u64 = 20;
+const SIZE: usize = 64;
+
+/// Eight clients in threads of their own, each of which sends a message, waits for its echo, and so on. They pause
+/// after the warm-up, and keep their connections to the end, so that what is counted begins and ends with quiet.
+struct Clients {
+    peers: Vec<Peer>,
+    go_on: Vec<mpsc::Sender<()>>,
+    leave: Vec<mpsc::Sender<()>>,
+}
+
+impl Clients {
+    /// Starts them, and returns the other ends of their connections, attached to `port`.
+    fn start(port: &mut Port) -> (Vec<Handle>, Clients) {
+        let mut clients = Clients { peers: Vec::new(), go_on: Vec::new(), leave: Vec::new() };
+        let exchange = |number| [Step::Send(pattern(number, SIZE)), Step::Receive(SIZE)];
+        let conns = (0..CONNECTIONS).map(|_| {
+            let (near, far) = tcp_pair();
+            let (go_on, told_to_go_on) = mpsc::channel();
+            let (leave, told_to_leave) = mpsc::channel();
+            let mut script: Vec<_> = (0..WARM_UP).flat_map(exchange).collect();
+            script.push(Step::Await(told_to_go_on));
+            script.extend((WARM_UP..WARM_UP + MESSAGES).flat_map(exchange));
+            script.push(Step::Await(told_to_leave));
+            clients.go_on.push(go_on);
+            clients.leave.push(leave);
+            clients.peers.push(Peer::start(far, script));
+            port.attach(near).expect("attach")
+        });
+        (conns.collect(), clients)
+    }
+
+    /// Lets them go, and checks what they got back.
+    #[track_caller]
+    fn finish(self) {
+        drop(self.leave);
+        let expected: Vec<u8> = (0..WARM_UP + MESSAGES).flat_map(|number| pattern(number, SIZE)).collect();
+        for peer in self.peers {
+            assert!(peer.finish() == expected, "the echo is not what was sent");
+        }
+    }
+}
+
+/// Serves the clients and counts, after the warm-up: one call to receive and one to send for each message (none on
+/// io_uring), not more than one to wait for each batch, and nothing else at all. `on` handles a completion and says
+/// whether that was a message that has been sent.
+#[track_caller]
+fn assert_lean_echo(mut port: Port, mut clients: Clients, mut on: impl FnMut(&mut Port, Completion) -> bool) {
+    let mut serve = |messages: u64| {
+        let (mut sent, mut batches) = (0, 0);
+        while sent < messages {
+            batches += 1;
+            port.wait(Some(Duration::from_secs(60))).expect("wait");
+            while let Some(done) = port.next() {
+                sent += u64::from(on(&mut port, done));
+            }
+        }
+        assert_eq!(sent, messages, "more was echoed than sent");
+        batches
+    };
+    let messages = CONNECTIONS as u64 * MESSAGES;
+    serve(CONNECTIONS as u64 * WARM_UP);
+    clients.go_on.clear();
+    let (calls, batches) = count(|| serve(messages));
+    clients.finish();
+    let backend = port.backend();
+    println!("{backend}: {messages} messages in {batches} batches: {calls}");
+    let each = if backend == Backend::Uring { 0 } else { messages };
+    assert_eq!((calls.of_any(&RECVS), calls.of_any(&SENDS)), (each, each), "{messages} messages: {calls}");
+    assert!(calls.of_any(&WAITS) <= batches, "{batches} batches: {calls}");
+    let known = [&WAITS[..], &RECVS, &SENDS].concat();
+    assert_eq!(calls.except(&known).total(), 0, "{calls}");
+}
+
+fn an_echoed_message_costs_one_recv_and_one_send(backend: Backend) {
+    let mut port = port(backend);
+    let (conns, clients) = Clients::start(&mut port);
+    for (token, &conn) in conns.iter().enumerate() {
+        port.submit(op::Recv::new(conn, Vec::with_capacity(4096)), Token(token as u64));
+    }
+    assert_lean_echo(port, clients, |port, done| {
+        let (token, conn) = (done.token(), conns[done.token().0 as usize]);
+        if done.is::<op::Recv<Vec<u8>>>() {
+            let (n, buf) = done.unpack::<op::Recv<Vec<u8>>>();
+            assert_eq!(n.expect("data"), SIZE);
+            port.submit(op::Send::new(conn, buf), token);
+            return false;
+        }
+        let (n, buf) = done.unpack::<op::Send<Vec<u8>>>();
+        assert_eq!(n.expect("sent"), SIZE);
+        port.submit(op::Recv::new(conn, buf), token);
+        true
+    });
+}
+
+fn an_echo_of_pooled_buffers_costs_the_same(backend: Backend) {
+    let mut port = port(backend);
+    let (conns, clients) = Clients::start(&mut port);
+    for (token, &conn) in conns.iter().enumerate() {
+        port.submit(op::RecvPooled::new(conn), Token(token as u64));
+    }
+    assert_lean_echo(port, clients, |port, done| {
+        let (token, conn) = (done.token(), conns[done.token().0 as usize]);
+        if done.is::<op::RecvPooled>() {
+            let buf = done.unpack::<op::RecvPooled>().expect("data");
+            assert_eq!(buf.len(), SIZE);
+            port.submit(op::Send::new(conn, buf), token);
+            return false;
+        }
+        assert_eq!(done.unpack::<op::Send<PoolBuf>>().0.expect("sent"), SIZE);
+        port.submit(op::RecvPooled::new(conn), token);
+        true
+    });
+}
+
+fn a_multishot_echo_costs_the_same(backend: Backend) {
+    let mut port = port(backend);
+    let (conns, clients) = Clients::start(&mut port);
+    for (token, &conn) in conns.iter().enumerate() {
+        port.submit(op::RecvPooledMulti::new(conn), Token(token as u64));
+    }
+    assert_lean_echo(port, clients, |port, done| {
+        let (token, conn) = (done.token(), conns[done.token().0 as usize]);
+        if !done.is::<op::RecvPooledMulti>() {
+            assert_eq!(done.unpack::<op::Send<PoolBuf>>().0.expect("sent"), SIZE);
+            return true;
+        }
+        let more = done.more();
+        let buf = done.unpack::<op::RecvPooledMulti>().expect("data");
+        assert_eq!(buf.len(), SIZE);
+        port.submit(op::Send::new(conn, buf), token);
+        if !more {
+            port.submit(op::RecvPooledMulti::new(conn), token);
+        }
+        false
+    });
+}
+
+fn a_full_batch_costs_one_wait(backend: Backend) {
+    let mut port = port(backend);
+    let (mut near, mut far) = (Vec::new(), Vec::new());
+    for token in 0..CONNECTIONS {
+        let (here, there) = tcp_pair();
+        near.push(port.attach(here).expect("attach"));
+        far.push(there);
+        port.submit(op::Recv::new(near[token], Vec::with_capacity(4096)), Token(token as u64));
+    }
+    for round in 0..3 {
+        for (token, peer) in far.iter_mut().enumerate() {
+            peer.write_all(b"one of a batch").expect("write");
+            let arrived = || {
+                let socket = port.as_fd(near[token]).expect("attached");
+                let mut watched = [PollFd::new(&socket, PollFlags::IN)];
+                poll(&mut watched, Some(&Timespec::default())).expect("poll") == 1
+            };
+            // Under a receive that is in flight on io_uring the data may be taken already.
+            if backend != Backend::Uring {
+                eventually("the data is there", arrived);
+            }
+        }
+        let receive_and_send = |port: &mut Port| {
+            for done in drive(port, CONNECTIONS) {
+                let (token, (n, buf)) = (done.token(), done.unpack::<op::Recv<Vec<u8>>>());
+                assert_eq!(n.expect("data"), 14);
+                port.submit(op::Send::new(near[token.0 as usize], buf), token);
+            }
+        };
+        let (calls, ()) = count(|| receive_and_send(&mut port));
+        let each = if backend == Backend::Uring { 0 } else { CONNECTIONS as u64 };
+        // The first round registers the sockets.
+        if round > 0 {
+            assert_eq!(calls.of_any(&WAITS), 1, "{calls}");
+            assert_eq!(calls.total(), 1 + 2 * each, "{calls}");
+        }
+        for done in drive(&mut port, CONNECTIONS) {
+            let (token, (n, buf)) = (done.token(), done.unpack::<op::Send<Vec<u8>>>());
+            assert_eq!(n.expect("sent"), 14);
+            port.submit(op::Recv::new(near[token.0 as usize], buf), token);
+        }
+        for peer in &mut far {
+            peer.read_exact(&mut [0; 14]).expect("read");
+        }
+        assert!(drive_for(&mut port, Duration::from_millis(2)).is_empty(), "the next receives wait");
+    }
+}
+
+fn a_timed_wait_costs_one_system_call(backend: Backend) {
+    let mut port = port(backend);
+    let wait = |port: &mut Port| assert!(!port.wait(Some(Duration::from_millis(5))).expect("wait"));
+    wait(&mut port);
+    let (calls, ()) = count(|| wait(&mut port));
+    assert_eq!((calls.of_any(&WAITS), calls.total()), (1, 1), "{calls}");
+    // Nor is it more when there is something in flight, a timer that stands among it.
+    port.submit(op::Timer::after(Duration::from_secs(3600)), Token(0));
+    let (near, _far) = tcp_pair();
+    let conn = port.attach(near).expect("attach");
+    port.submit(op::Recv::new(conn, vec![0; 10]), Token(0));
+    wait(&mut port);
+    let (calls, ()) = count(|| wait(&mut port));
+    assert_eq!((calls.of_any(&WAITS), calls.total()), (1, 1), "{calls}");
+}
+
+fn a_timer_costs_one_system_call(backend: Backend) {
+    let mut port = port(backend);
+    for delay in [2, 17, 65] {
+        let (calls, ()) = count(|| {
+            port.submit(op::Timer::after(Duration::from_millis(delay)), Token(0));
+            while !port.wait(None).expect("wait") {}
+            one(&mut port).unpack::<op::Timer>().expect("a timer");
+        });
+        assert_eq!((calls.of_any(&WAITS), calls.total()), (1, 1), "a timer of {delay} ms: {calls}");
+    }
+}
+
+fn a_post_to_a_port_that_is_awake_makes_no_system_call(backend: Backend) {
+    let mut port = port(backend);
+    let poster = port.poster();
+    let exchange = |port: &mut Port| {
+        (0..100_u64).for_each(|number| assert!(poster.post(Token(number), number).is_ok()));
+        (0..100).for_each(|number| assert_eq!(one(port).unpack::<op::Post<u64>>(), number));
+    };
+    exchange(&mut port);
+    let (calls, ()) = count(|| exchange(&mut port));
+    assert!(calls.of_any(&WAITS) <= 1, "{calls}");
+    assert_eq!(calls.except(&WAITS).total(), 0, "{calls}");
+}

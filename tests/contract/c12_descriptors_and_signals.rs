@@ -1,0 +1,250 @@
+//! C12: descriptors are close-on-exec, and `SIGPIPE` never reaches the user. Each of these tests has a process of its
+//! own: it looks at all descriptors there are, or restores the signal's deadly default.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+
+use anyport::{Backend, Handle, Port, Token, op};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+
+use crate::support::*;
+
+pub(crate) fn tests() -> Vec<Case> {
+    cases! {
+        each_backend_isolated: [
+            the_ports_own_descriptors_are_close_on_exec,
+            what_is_accepted_is_close_on_exec,
+            what_is_opened_is_close_on_exec,
+            a_program_that_is_started_inherits_nothing,
+            sending_to_a_closed_socket_does_not_kill,
+            sending_to_a_closed_pipe_does_not_kill,
+            nor_does_it_on_a_kernel_without_a_flag_for_that,
+            nor_is_a_signal_left_pending_on_such_a_kernel,
+            sigpipe_is_left_as_it_was,
+        ],
+    }
+}
+
+/// The descriptors that are open now and were not `before`.
+fn since(before: &BTreeMap<RawFd, String>) -> BTreeMap<RawFd, String> {
+    descriptors().into_iter().filter(|(number, what)| before.get(number) != Some(what)).collect()
+}
+
+#[track_caller]
+fn assert_close_on_exec(opened: &BTreeMap<RawFd, String>) {
+    for (&number, what) in opened {
+        assert!(close_on_exec(number), "descriptor {number}, {what}, would be inherited");
+    }
+}
+
+/// A port that has used everything that may need a descriptor of its own: a wait, a timer, a post, a pooled receive,
+/// the blocking pool, a file.
+fn port_in_full_use(backend: Backend) -> (Port, Handle) {
+    let mut port = port(backend);
+    port.submit(op::Nop::new(), Token(0));
+    port.submit(op::Timer::after(std::time::Duration::from_millis(1)), Token(0));
+    port.submit(op::Blocking::new(|| ()), Token(0));
+    port.submit(op::Metadata::at("/"), Token(0));
+    assert!(port.poster().post(Token(0), ()).is_ok());
+    drop(drive(&mut port, 5));
+    let (near, mut far) = unix_pair();
+    let conn = port.attach(near).expect("attach");
+    port.submit(op::RecvPooled::new(conn), Token(0));
+    io::Write::write_all(&mut far, b"x").expect("write");
+    assert_eq!(*one(&mut port).unpack::<op::RecvPooled>().expect("data"), *b"x");
+    (port, conn)
+}
+
+fn the_ports_own_descriptors_are_close_on_exec(backend: Backend) {
+    let before = descriptors();
+    let (_port, _) = port_in_full_use(backend);
+    let opened = since(&before);
+    assert!(!opened.is_empty(), "the connection at least is new");
+    assert_close_on_exec(&opened);
+}
+
+fn what_is_accepted_is_close_on_exec(backend: Backend) {
+    let (listener, address) = listener();
+    let (unix_listener, folder) = unix_listener();
+    let mut port = port(backend);
+    let tcp = port.attach(listener).expect("attach");
+    let unix = port.attach(unix_listener).expect("attach");
+    let before = descriptors();
+
+    port.submit(op::Accept::new(tcp), Token(1));
+    let client = std::net::TcpStream::connect(address).expect("connect");
+    let accepted = OwnedFd::from(one(&mut port).unpack::<op::Accept>().expect("accept"));
+    assert!(close_on_exec(accepted.as_raw_fd()));
+    assert!(rustix::io::fcntl_getfd(&accepted).expect("F_GETFD").contains(rustix::io::FdFlags::CLOEXEC));
+
+    port.submit(op::AcceptMulti::new(unix), Token(2));
+    let clients = [0, 1, 2].map(|_| UnixStream::connect(folder.path().join("socket")).expect("connect"));
+    for _ in &clients {
+        let accepted = one(&mut port).unpack::<op::AcceptMulti>().expect("accept");
+        // In the port's hands it stays what it is.
+        port.attach(accepted).expect("attach");
+    }
+    let opened = since(&before);
+    assert_eq!(opened.len(), 1 + 1 + 3 + 3, "a client and its connection each: {opened:?}");
+    assert_close_on_exec(&opened);
+    drop((client, clients));
+}
+
+fn what_is_opened_is_close_on_exec(backend: Backend) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut port = port(backend);
+    let path = folder.path().join("file");
+    port.submit(op::Open::new(&path).write(true).create(true), Token(1));
+    let written = OwnedFd::from(one(&mut port).unpack::<op::Open>().expect("create"));
+    port.submit(op::Open::new(&path).read(true), Token(2));
+    let read = File::from(one(&mut port).unpack::<op::Open>().expect("open"));
+    assert!(close_on_exec(written.as_raw_fd()));
+    assert!(close_on_exec(read.as_raw_fd()));
+}
+
+fn a_program_that_is_started_inherits_nothing(backend: Backend) {
+    // What a child sees without any port (its standard streams, the folder it reads, what the test runner leaks).
+    let inherited = || {
+        let output = Command::new("ls").arg("/proc/self/fd").output();
+        output.map(|output| output.stdout).unwrap_or_else(|error| skip(format!("`ls` cannot be started: {error}")))
+    };
+    let before = inherited();
+    let (mut port, _) = port_in_full_use(backend);
+    let (listener, address) = listener();
+    let listener = port.attach(listener).expect("attach");
+    port.submit(op::Accept::new(listener), Token(1));
+    let _client = std::net::TcpStream::connect(address).expect("connect");
+    let accepted = one(&mut port).unpack::<op::Accept>().expect("accept");
+    port.attach(accepted).expect("attach");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    port.submit(op::Open::new(folder.path().join("file")).write(true).create(true), Token(2));
+    let _opened = one(&mut port).unpack::<op::Open>().expect("create");
+    assert_eq!(String::from_utf8_lossy(&inherited()), String::from_utf8_lossy(&before));
+}
+
+/// Gives SIGPIPE its default disposition, which ends the process; Rust's start-up code had it ignored.
+fn make_sigpipe_deadly() {
+    // SAFETY: no handler of ours is installed, only the default disposition.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.expect("set the disposition of SIGPIPE");
+}
+
+/// A failed send, whatever buffer it was lent.
+#[track_caller]
+fn assert_broken(what: &str, result: io::Result<usize>) {
+    let error = result.expect_err("nobody can receive it");
+    let broken = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+    assert!(broken.contains(&error.kind()), "{what}: {error:?}");
+}
+
+/// Sends in every way there is; each must fail, and the process live on.
+#[track_caller]
+fn send_in_vain(port: &mut Port, handle: Handle, what: &str) {
+    for round in 0..3 {
+        port.submit(op::Send::new(handle, "lost"), Token(1));
+        assert_broken(what, one(port).unpack::<op::Send<&str>>().0);
+        port.submit(op::SendAll::new(handle, pattern(round, 100_000)), Token(2));
+        assert_broken(what, one(port).unpack::<op::SendAll<Vec<u8>>>().0);
+        port.submit(op::SendVectored::new(handle, ["lo", "st"]), Token(3));
+        assert_broken(what, one(port).unpack::<op::SendVectored<[&str; 2]>>().0);
+    }
+}
+
+fn sending_to_a_closed_socket_does_not_kill(backend: Backend) {
+    make_sigpipe_deadly();
+    let mut port = port(backend);
+    for (kind, near, far) in stream_pairs() {
+        let conn = port.attach(near).expect("attach");
+        // An idle receive sees the end, so that the kernel knows of the reset before the first counted send.
+        drop(far);
+        port.submit(op::Send::new(conn, "provokes the reset"), Token(0));
+        drop(one(&mut port));
+        port.submit(op::Recv::new(conn, vec![0; 8]), Token(0));
+        drop(one(&mut port));
+        send_in_vain(&mut port, conn, kind);
+    }
+    // A socket whose own direction was ended.
+    let (near, _far) = tcp_pair();
+    let conn = port.attach(near).expect("attach");
+    port.submit(op::Shutdown::new(conn, std::net::Shutdown::Write), Token(0));
+    one(&mut port).unpack::<op::Shutdown>().expect("shutdown");
+    send_in_vain(&mut port, conn, "after shutdown");
+    // A send that is under way when the reader goes.
+    let (near, far) = unix_pair();
+    let conn = port.attach(near).expect("attach");
+    port.submit(op::SendAll::new(conn, pattern(1, 4 << 20)), Token(1));
+    assert!(drive_for(&mut port, std::time::Duration::from_millis(20)).is_empty(), "nobody reads");
+    drop(far);
+    assert_broken("under way", one(&mut port).unpack::<op::SendAll<Vec<u8>>>().0);
+}
+
+fn sending_to_a_closed_pipe_does_not_kill(backend: Backend) {
+    make_sigpipe_deadly();
+    write_to_closed_pipes(&mut port(backend));
+}
+
+fn nor_does_it_on_a_kernel_without_a_flag_for_that(backend: Backend) {
+    make_sigpipe_deadly();
+    write_to_closed_pipes(&mut port_of_older_kernel(backend));
+}
+
+/// A port on a kernel like Linux before 6.18, which answers so to RWF_NOSIGNAL.
+fn port_of_older_kernel(backend: Backend) -> Port {
+    forbid(libc::SYS_pwritev2, libc::EOPNOTSUPP);
+    let builder = Port::builder().backend(backend);
+    let builder = if backend == Backend::Uring { builder.without("write without signal") } else { builder };
+    builder.build().expect("a port on a backend that works here")
+}
+
+#[track_caller]
+fn write_to_closed_pipes(port: &mut Port) {
+    let (read_end, write_end) = pipe();
+    let writer = port.attach(write_end).expect("attach");
+    drop(read_end);
+    send_in_vain(port, writer, "pipe");
+    // A send that is under way when the reader goes.
+    let (read_end, write_end) = pipe();
+    let writer = port.attach(write_end).expect("attach");
+    port.submit(op::SendAll::new(writer, pattern(1, 4 << 20)), Token(1));
+    assert!(drive_for(port, std::time::Duration::from_millis(20)).is_empty(), "nobody reads");
+    drop(read_end);
+    assert_broken("under way", one(port).unpack::<op::SendAll<Vec<u8>>>().0);
+}
+
+fn sigpipe_is_left_as_it_was(backend: Backend) {
+    assert_signal_state_is_kept(&mut port(backend));
+}
+
+fn nor_is_a_signal_left_pending_on_such_a_kernel(backend: Backend) {
+    assert_signal_state_is_kept(&mut port_of_older_kernel(backend));
+}
+
+#[track_caller]
+fn assert_signal_state_is_kept(port: &mut Port) {
+    // Blocked rather than ignored, so that one that was raised would be seen as pending.
+    make_sigpipe_deadly();
+    let mut blocked = SigSet::empty();
+    blocked.add(Signal::SIGPIPE);
+    blocked.thread_block().expect("block SIGPIPE");
+    let (read_end, write_end) = pipe();
+    let writer = port.attach(write_end).expect("attach");
+    drop(read_end);
+    send_in_vain(port, writer, "pipe");
+    let (near, far) = unix_pair();
+    let conn = port.attach(near).expect("attach");
+    drop(far);
+    send_in_vain(port, conn, "unix");
+
+    // SAFETY: the set is a plain value that the call fills in.
+    let mut pending = unsafe { std::mem::zeroed::<libc::sigset_t>() };
+    // SAFETY: `pending` is a valid set to write to, and is initialised.
+    let raised = unsafe { libc::sigpending(&mut pending) == 0 && libc::sigismember(&pending, libc::SIGPIPE) == 1 };
+    assert!(!raised, "a SIGPIPE is pending: it would end the process when it is unblocked");
+    assert!(SigSet::thread_get_mask().expect("the mask").contains(Signal::SIGPIPE), "the port changed the mask");
+    // SAFETY: no handler of ours is installed, only the default disposition.
+    let disposition = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.expect("the disposition");
+    assert!(matches!(disposition, SigHandler::SigDfl), "the port changed the disposition of SIGPIPE");
+}

@@ -1,0 +1,61 @@
+//! Driving a port from a test: one on the wanted backend, and "until so many operations have completed", with a
+//! time-out so generous that only a lost completion reaches it.
+
+use std::time::{Duration, Instant};
+
+use anyport::{Backend, Completion, Port};
+
+/// No completion of the suite takes this long unless it was lost.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A port on `backend`, which the harness has found to work here.
+#[track_caller]
+pub(crate) fn port(backend: Backend) -> Port {
+    Port::builder().backend(backend).build().expect("a port on a backend that works here")
+}
+
+/// Waits for the next completion. Makes no heap allocation itself, so it may be used where they are counted.
+#[track_caller]
+pub(crate) fn one(port: &mut Port) -> Completion {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(completion) = port.next() {
+            return completion;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        assert!(!left.is_zero(), "no completion within {PATIENCE:?}; {} in flight", port.in_flight());
+        port.wait(Some(left)).expect("wait");
+    }
+}
+
+/// Waits for exactly `n` completions and returns them in the order in which they came.
+#[track_caller]
+pub(crate) fn drive(port: &mut Port, n: usize) -> Vec<Completion> {
+    (0..n).map(|_| one(port)).collect()
+}
+
+/// Lets the port run for `time` and returns what completed: for promises that something does not happen.
+pub(crate) fn drive_for(port: &mut Port, time: Duration) -> Vec<Completion> {
+    let mut done = Vec::new();
+    let deadline = Instant::now() + time;
+    loop {
+        while let Some(completion) = port.next() {
+            done.push(completion);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return done;
+        }
+        port.wait(Some(left)).expect("wait");
+    }
+}
+
+/// Waits until `reached` holds, for things that happen outside of the port.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut reached: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !reached() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,176 @@
+//! Running a command for a step: shown before it runs, without standard input, and bounded in time where nobody watches.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use crate::step::{Outcome, Stop};
+
+/// What one command may take, and all of them together. Only in CI: a hang there must end as the failure of a named
+/// step while there is time left to report it.
+const ONE: Duration = Duration::from_secs(15 * 60);
+const ALL: Duration = Duration::from_secs(42 * 60);
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Whether this run decides about a change, so that a check left out is a failure.
+pub(crate) fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
+}
+
+/// A command of a step.
+pub(crate) struct Cmd {
+    command: Command,
+    line: String,
+}
+
+/// `cargo` with these arguments, of the toolchain that runs the checks.
+pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Cmd {
+    Cmd::new("cargo").args(arguments)
+}
+
+impl Cmd {
+    /// Runs from the root of the workspace, wherever the checks were called.
+    pub(crate) fn new(program: &str) -> Cmd {
+        let left = ALL.saturating_sub(START.elapsed()).min(ONE);
+        let mut command = if in_ci() {
+            let mut timeout = Command::new("timeout");
+            timeout.arg("--kill-after=10").arg(left.as_secs().max(1).to_string()).arg(program);
+            timeout
+        } else {
+            Command::new(program)
+        };
+        command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).stdin(Stdio::null());
+        Cmd { command, line: program.to_owned() }
+    }
+
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Cmd {
+        for argument in arguments {
+            self.line = format!("{} {}", self.line, argument.as_ref().display());
+            self.command.arg(argument);
+        }
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Cmd {
+        self.line = format!("{name}='{}' {}", value.as_ref().display(), self.line);
+        self.command.env(name, value);
+        self
+    }
+
+    /// Lets the command find programs in `folder` before all others.
+    pub(crate) fn path_first(mut self, folder: &Path) -> Cmd {
+        let mut path = OsString::from(folder);
+        if let Some(rest) = std::env::var_os("PATH") {
+            path.push(":");
+            path.push(rest);
+        }
+        self.line = format!("PATH='{}':\"$PATH\" {}", folder.display(), self.line);
+        self.command.env("PATH", path);
+        self
+    }
+
+    /// Passes when the command does.
+    pub(crate) fn run(mut self) -> Outcome {
+        println!("$ {}", self.line);
+        let status = self.command.status().map_err(|error| self.unable(error))?;
+        self.judge(status).map(|()| String::new())
+    }
+
+    /// Passes when the command, a run of tests, does, and at least one test was among them: a filter that no longer
+    /// matches anything must not look like success.
+    pub(crate) fn run_tests(mut self) -> Outcome {
+        println!("$ {}", self.line);
+        let mut child = self.command.stdout(Stdio::piped()).spawn().map_err(|error| self.unable(error))?;
+        let mut passed = 0;
+        let lines = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        for line in lines.split(b'\n') {
+            let line = line.map_err(|error| self.unable(error))?;
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            passed += tests_passed(&line).unwrap_or(0);
+        }
+        let status = child.wait().map_err(|error| self.unable(error))?;
+        self.judge(status)?;
+        if passed == 0 {
+            return Err(Stop::Failed("no test ran".to_owned()));
+        }
+        Ok(format!("{passed} tests"))
+    }
+
+    /// The errors that the command, a cargo, ends with, without cargo's own about them; none when it succeeds.
+    pub(crate) fn errors(mut self) -> Result<Vec<String>, Stop> {
+        println!("$ {}", self.line);
+        let output = self.command.stderr(Stdio::piped()).output().map_err(|error| self.unable(error))?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        print!("{text}");
+        let errors: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with("error") && !line.starts_with("error: could not compile"))
+            .map(str::to_owned)
+            .collect();
+        // A failure without an error is one of the machine, not of the code.
+        if errors.is_empty() {
+            self.judge(output.status)?;
+        }
+        Ok(errors)
+    }
+
+    fn unable(&self, error: std::io::Error) -> Stop {
+        Stop::Failed(format!("{}: {error}", self.line))
+    }
+
+    fn judge(&self, status: ExitStatus) -> Result<(), Stop> {
+        // What timeout(1) exits with when it had to end the command, and when the command did not go by itself then.
+        if in_ci() && matches!(status.code(), Some(124 | 137)) {
+            return Err(Stop::Failed(format!("out of time: {}", self.line)));
+        }
+        if status.success() { Ok(()) } else { Err(Stop::Failed(format!("{status}: {}", self.line))) }
+    }
+}
+
+/// The number in `test result: ok. 12 passed; 0 failed; ...`.
+fn tests_passed(line: &str) -> Option<u64> {
+    let counts = line.trim_start().strip_prefix("test result: ok. ")?;
+    counts.split_once(" passed")?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod running {
+    use super::{Cmd, Stop, tests_passed};
+
+    #[test]
+    fn a_command_that_fails_fails_its_step() {
+        assert!(Cmd::new("sh").args(["-c", "exit 0"]).run().is_ok());
+        let Err(Stop::Failed(why)) = Cmd::new("sh").args(["-c", "exit 3"]).run() else { panic!() };
+        assert!(why.contains('3'), "{why}");
+        assert!(Cmd::new("no-such-program-anywhere").run().is_err());
+    }
+
+    #[test]
+    fn a_run_of_no_tests_is_a_failure() {
+        let echo = |line: &str| Cmd::new("echo").args([line]).run_tests();
+        assert_eq!(echo("test result: ok. 12 passed; 0 failed; 0 ignored").unwrap(), "12 tests");
+        assert!(echo("test result: ok. 0 passed; 0 failed; 0 ignored; 9 filtered out").is_err());
+        assert!(echo("").is_err());
+    }
+
+    #[test]
+    fn errors_are_told_from_what_cargo_says_about_them() {
+        let failing = |text: &str| Cmd::new("sh").args(["-c", &format!("printf '{text}' >&2; exit 1")]).errors();
+        let errors = failing("error: no backend\\n --> here\\nerror: could not compile `anyport`\\n").unwrap();
+        assert_eq!(errors, ["error: no backend"]);
+        assert!(failing("killed").is_err());
+        assert!(Cmd::new("true").errors().unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_a_result_line_counts_as_tests() {
+        assert_eq!(tests_passed("test result: ok. 3 passed; 0 failed"), Some(3));
+        assert_eq!(tests_passed("test port::3 passed ... ok"), None);
+        assert_eq!(tests_passed("test result: FAILED. 3 passed; 1 failed"), None);
+    }
+}

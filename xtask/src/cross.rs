@@ -1,0 +1,99 @@
+//! The other systems, from this one: clippy as they would see the code, and a linked program where a linker is at hand.
+//!
+//! `std` for them is the ready-made one where it is installed (`rustup target add`), else a nightly builds it from source.
+
+use std::path::PathBuf;
+
+use crate::command::{Cmd, cargo};
+use crate::step::{Outcome, Stop};
+use crate::toolchain::{has_std, nightly_with_source, target_folder};
+
+const MACOS: &str = "x86_64-apple-darwin";
+const MACOS_ARM: &str = "aarch64-apple-darwin";
+const FREEBSD: &str = "x86_64-unknown-freebsd";
+
+/// What ships: tests lean on Linux's own tools and are checked there.
+const SHIPPED: [&str; 4] = ["--package", "anyport", "--package", "anyport-cli"];
+
+/// There is no backend for Windows yet. Who builds for it must be told so, and nothing else: not a page of errors that
+/// follow from it.
+pub(crate) fn absent_on_windows() -> Outcome {
+    let errors = for_target("check", windows())?.args(["--package", "anyport", "--all-features"]).errors()?;
+    match errors.as_slice() {
+        [only] if only.contains("no backend for this system yet") => Ok(format!("it says \"{only}\"")),
+        [] => Err(Stop::Failed("it builds: replace this step by clippy for Windows".to_owned())),
+        others => Err(Stop::Failed(format!("{} errors, not the one that says so", others.len()))),
+    }
+}
+
+pub(crate) fn clippy_macos() -> Outcome {
+    clippy(MACOS)
+}
+
+pub(crate) fn clippy_macos_arm() -> Outcome {
+    clippy(MACOS_ARM)
+}
+
+pub(crate) fn clippy_freebsd() -> Outcome {
+    clippy(FREEBSD)
+}
+
+pub(crate) fn link_macos() -> Outcome {
+    link_with_zig(MACOS)
+}
+
+pub(crate) fn link_macos_arm() -> Outcome {
+    link_with_zig(MACOS_ARM)
+}
+
+pub(crate) fn link_freebsd() -> Outcome {
+    link_with_zig(FREEBSD)
+}
+
+/// The Windows that needs nothing but what every version has had since 7, and so runs under Wine too; no ready-made `std`
+/// exists for it.
+fn windows() -> &'static str {
+    let current = "x86_64-pc-windows-gnu";
+    if has_std(current) { current } else { "x86_64-win7-windows-gnu" }
+}
+
+fn clippy(target: &str) -> Outcome {
+    for_target("clippy", target)?.args(SHIPPED).args(["--all-features", "--", "-D", "warnings"]).run()
+}
+
+/// Zig brings a linker and the C libraries of all of them.
+fn link_with_zig(target: &str) -> Outcome {
+    let zigbuild = zigbuild_folder()?;
+    for_target("zigbuild", target)?.args(SHIPPED).path_first(&zigbuild).run()
+}
+
+/// Where cargo-zigbuild is: in a virtual environment of Python, which is then where `ziglang` is too, or on the PATH.
+fn zigbuild_folder() -> Result<PathBuf, Stop> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(std::env::home_dir()?.join(".cache")));
+    let in_cache = cache.map(|cache| cache.join("anyport-cross/bin"));
+    let on_path = std::env::var_os("PATH").unwrap_or_default();
+    in_cache
+        .into_iter()
+        .chain(std::env::split_paths(&on_path))
+        .find(|folder| folder.join("cargo-zigbuild").exists())
+        .ok_or_else(|| Stop::Missing {
+            tool: "zigbuild",
+            why: "no cargo-zigbuild (pip install ziglang cargo-zigbuild)".to_owned(),
+        })
+}
+
+/// A cargo subcommand for `target`, with a `std` from wherever there is one.
+fn for_target(subcommand: &str, target: &str) -> Result<Cmd, Stop> {
+    let cargo = if has_std(target) {
+        cargo([subcommand])
+    } else {
+        nightly_with_source()?;
+        cargo(["+nightly", subcommand, "-Zbuild-std=std,panic_abort"])
+    };
+    // Nobody debugs what is built here.
+    Ok(cargo
+        .args(["--target", target])
+        .env("CARGO_TARGET_DIR", target_folder("cross"))
+        .env("CARGO_PROFILE_DEV_DEBUG", "0"))
+}

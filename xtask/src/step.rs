@@ -1,0 +1,84 @@
+//! A step: one check with a name, and what can come of it.
+//!
+//! The list here is the table of contents of the checks, in the order they run: what is quick and often wrong first.
+
+use std::time::{Duration, Instant};
+
+use crate::{cross, docs, package, sanitize, style, tests, toolchain};
+
+/// One check.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    /// What holds when it has passed.
+    pub(crate) about: &'static str,
+    pub(crate) check: fn() -> Outcome,
+}
+
+/// A passed step has something short to say (often nothing).
+pub(crate) type Outcome = Result<String, Stop>;
+
+/// Why a step did not pass.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The check found something, or could not be carried out.
+    Failed(String),
+    /// A tool that a machine of this kind can have is missing.
+    Missing { tool: &'static str, why: String },
+    /// Nothing to be checked on a machine of this kind.
+    NotHere(String),
+}
+
+/// What came of a step, and how long it took.
+pub(crate) struct Report {
+    pub(crate) step: &'static Step,
+    pub(crate) outcome: Outcome,
+    pub(crate) took: Duration,
+}
+
+/// Every check there is.
+#[rustfmt::skip] // a table: a row a step
+pub(crate) const ALL: &[Step] = &[
+    step("fmt", "rustfmt would change nothing", style::fmt),
+    step("clippy", "no warning in any target, with all features and with none", style::clippy),
+    step("doc", "no warning in the library's pages, private items too", docs::doc),
+    step("test", "cargo test, nothing skipped", tests::default_features),
+    step("test-all-features", "every test of the workspace with all features", tests::all_features),
+    step("msrv", "builds with the `rust-version` of Cargo.toml", toolchain::msrv),
+    step("package", "the library's package builds by itself", package::package),
+    step("absent-windows", "who builds for Windows is told that there is no backend yet", cross::absent_on_windows),
+    step("cross-macos", "clippy for macOS on x86-64", cross::clippy_macos),
+    step("cross-macos-arm", "clippy for macOS on arm64", cross::clippy_macos_arm),
+    step("cross-freebsd", "clippy for FreeBSD", cross::clippy_freebsd),
+    step("link-macos", "the program links for macOS on x86-64", cross::link_macos),
+    step("link-macos-arm", "the program links for macOS on arm64", cross::link_macos_arm),
+    step("link-freebsd", "the program links for FreeBSD", cross::link_freebsd),
+    step("asan", "the library's tests under AddressSanitizer", sanitize::address),
+    step("tsan", "the library's tests under ThreadSanitizer", sanitize::thread),
+];
+
+const fn step(name: &'static str, about: &'static str, check: fn() -> Outcome) -> Step {
+    Step { name, about, check }
+}
+
+/// Runs one step and says so.
+pub(crate) fn run(step: &'static Step) -> Report {
+    println!("\n=== {}: {}", step.name, step.about);
+    let start = Instant::now();
+    let outcome = (step.check)();
+    let report = Report { step, outcome, took: start.elapsed() };
+    println!("=== {}: {} in {:.1} s", step.name, report.verdict(), report.took.as_secs_f64());
+    report
+}
+
+impl Report {
+    /// The outcome in one line.
+    pub(crate) fn verdict(&self) -> String {
+        match &self.outcome {
+            Ok(detail) if detail.is_empty() => "passed".to_owned(),
+            Ok(detail) => format!("passed: {detail}"),
+            Err(Stop::Failed(why)) => format!("failed: {why}"),
+            Err(Stop::Missing { why, .. } | Stop::NotHere(why)) => format!("skipped: {why}"),
+        }
+    }
+}

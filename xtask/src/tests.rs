@@ -1,0 +1,19 @@
+//! The tests, natively: unit tests, the contract suite on every backend, the examples in the documentation.
+
+use crate::command::{Cmd, cargo, in_ci};
+use crate::step::Outcome;
+
+/// The command that the README names.
+pub(crate) fn default_features() -> Outcome {
+    run(cargo(["test"]))
+}
+
+/// The checks' own tests are among these. One failure does not hide those of the next binary.
+pub(crate) fn all_features() -> Outcome {
+    run(cargo(["test", "--workspace", "--all-features", "--no-fail-fast"]))
+}
+
+/// In CI a test that finds it cannot run here fails instead of saying so.
+fn run(tests: Cmd) -> Outcome {
+    if in_ci() { tests.env("ANYPORT_NO_SKIPS", "1") } else { tests }.run_tests()
+}
