@@ -68,6 +68,8 @@ mod poster;
 mod scratch;
 #[cfg(unix)]
 mod slot;
+#[cfg(windows)]
+mod sys;
 #[cfg(unix)]
 mod timer;
 

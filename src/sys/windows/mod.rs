@@ -1,0 +1,3 @@
+//! What the backends of Windows are built on: one file per part of the system, with its unsafe calls.
+
+pub(crate) mod afd;
