@@ -68,7 +68,6 @@ mod poster;
 mod scratch;
 #[cfg(unix)]
 mod slot;
-#[cfg(windows)]
 mod sys;
 #[cfg(unix)]
 mod timer;

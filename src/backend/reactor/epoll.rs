@@ -6,9 +6,10 @@
 use super::{Report, Selector};
 use crate::op::raw::Direction;
 use crate::poster::Inbox;
+use crate::sys::unix::epoll::Waiter;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +19,9 @@ const WAKER: u64 = u64::MAX;
 /// An epoll instance.
 pub(crate) struct Epoll {
     epoll: OwnedFd,
-    events: Vec<libc::epoll_event>,
-    /// epoll_pwait2(2), which takes nanoseconds, is here (Linux 5.11, and no seccomp rule against it).
-    precise: bool,
+    waiter: Waiter,
+    /// Events that one wait reports.
+    room: usize,
     /// The registered waker; its descriptor must not be closed before the instance.
     _inbox: Arc<Inbox>,
 }
@@ -36,8 +37,7 @@ impl Selector for Epoll {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         // Edge-triggered, so its counter need not be read: each call is an edge.
         epoll::add(&epoll, inbox.waker().fd(), EventData::new_u64(WAKER), EventFlags::IN | EventFlags::ET)?;
-        let events = Vec::with_capacity(events);
-        Ok(Epoll { epoll, events, precise: true, _inbox: inbox.clone() })
+        Ok(Epoll { epoll, waiter: Waiter::new(), room: events, _inbox: inbox.clone() })
     }
 
     fn add(&mut self, fd: BorrowedFd<'_>, handle: u32, generation: u32) -> io::Result<()> {
@@ -57,24 +57,11 @@ impl Selector for Epoll {
     }
 
     fn wait(&mut self, timeout: Option<Duration>, mut report: impl FnMut(Report)) -> io::Result<()> {
-        let (buffer, room) = (self.events.as_mut_ptr(), self.events.capacity() as i32);
-        let count = loop {
-            // SAFETY: the buffer has room for that many events.
-            let result = unsafe { wait_raw(self.epoll.as_raw_fd(), buffer, room, timeout, self.precise) };
-            match usize::try_from(result) {
-                Ok(count) => break count,
-                Err(_) => match io::Error::last_os_error() {
-                    error if error.kind() == io::ErrorKind::Interrupted => break 0,
-                    error if self.precise && matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
-                        self.precise = false;
-                    }
-                    error => return Err(error),
-                },
-            }
+        let events = match self.waiter.wait(&self.epoll, self.room, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            events => events?,
         };
-        // SAFETY: the kernel has written that many events; they are plain data.
-        unsafe { self.events.set_len(count) };
-        for event in &self.events {
+        for event in events {
             if event.u64 == WAKER {
                 continue;
             }
@@ -91,36 +78,5 @@ impl Selector for Epoll {
             });
         }
         Ok(())
-    }
-}
-
-/// epoll_pwait2(2) where a time in nanoseconds is needed, else epoll_wait(2), in milliseconds rounded
-/// up.
-///
-/// # Safety
-/// `buffer` is valid for writes of `room` events.
-unsafe fn wait_raw(
-    epoll: i32,
-    buffer: *mut libc::epoll_event,
-    room: i32,
-    timeout: Option<Duration>,
-    precise: bool,
-) -> libc::c_long {
-    match timeout {
-        Some(time) if precise && !time.is_zero() => {
-            let time = libc::timespec {
-                tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-                tv_nsec: time.subsec_nanos() as libc::c_long,
-            };
-            let no_mask = std::ptr::null::<libc::sigset_t>();
-            // SAFETY: the caller's; the time-out lives in this frame. (By number: not every C library
-            // of Linux has the function.)
-            unsafe { libc::syscall(libc::SYS_epoll_pwait2, epoll, buffer, room, &raw const time, no_mask, 8usize) }
-        }
-        _ => {
-            let millis = timeout.map_or(-1, |time| time.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32);
-            // SAFETY: the caller's.
-            libc::c_long::from(unsafe { libc::epoll_wait(epoll, buffer, room, millis) })
-        }
     }
 }

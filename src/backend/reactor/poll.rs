@@ -9,6 +9,7 @@ use super::{Report, Selector};
 use crate::op::raw::Direction;
 use crate::poster::Inbox;
 use crate::slot::NONE;
+use crate::sys::unix::poll;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
@@ -35,7 +36,7 @@ impl Poll {
 }
 
 impl Selector for Poll {
-    const CALL: &'static str = if cfg!(target_vendor = "apple") { "poll" } else { "ppoll" };
+    const CALL: &'static str = poll::CALL;
 
     fn new(_events: usize, inbox: &Arc<Inbox>) -> io::Result<Poll> {
         let waker = libc::pollfd { fd: inbox.waker().fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
@@ -72,13 +73,9 @@ impl Selector for Poll {
     }
 
     fn wait(&mut self, timeout: Option<Duration>, mut report: impl FnMut(Report)) -> io::Result<()> {
-        // SAFETY: the list is valid for its length, and each descriptor in it is open or negative.
-        let result = unsafe { wait_raw(&mut self.list, timeout) };
-        let Ok(mut left) = usize::try_from(result) else {
-            return match io::Error::last_os_error() {
-                error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-                error => Err(error),
-            };
+        let mut left = match poll::wait(&mut self.list, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            count => count?,
         };
         if left > 0 && self.list[0].revents != 0 {
             self.inbox.waker().drain();
@@ -104,30 +101,4 @@ impl Selector for Poll {
         }
         Ok(())
     }
-}
-
-/// ppoll(2), in nanoseconds.
-///
-/// # Safety
-/// As poll(2): the descriptors are open or negative.
-#[cfg(not(target_vendor = "apple"))]
-unsafe fn wait_raw(list: &mut [libc::pollfd], timeout: Option<Duration>) -> libc::c_int {
-    let time = timeout.map(|time| libc::timespec {
-        tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-        tv_nsec: time.subsec_nanos() as libc::c_long,
-    });
-    let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: the caller's; the time-out lives in this frame.
-    unsafe { libc::ppoll(list.as_mut_ptr(), list.len() as _, time, std::ptr::null()) }
-}
-
-/// poll(2), in milliseconds rounded up: Darwin has no ppoll.
-///
-/// # Safety
-/// As poll(2): the descriptors are open or negative.
-#[cfg(target_vendor = "apple")]
-unsafe fn wait_raw(list: &mut [libc::pollfd], timeout: Option<Duration>) -> libc::c_int {
-    let millis = timeout.map_or(-1, |time| time.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32);
-    // SAFETY: the caller's.
-    unsafe { libc::poll(list.as_mut_ptr(), list.len() as _, millis) }
 }

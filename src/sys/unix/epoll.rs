@@ -1,0 +1,79 @@
+//! Waiting on an epoll(7) instance, to the nanosecond where the kernel can: one call a wait, and no timerfd.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::time::Duration;
+
+/// The room that events are written to, and what the kernel is known to lack.
+pub(crate) struct Waiter {
+    events: Vec<libc::epoll_event>,
+    /// epoll_pwait2(2), which takes nanoseconds, is here (Linux 5.11, and no seccomp rule against it).
+    precise: bool,
+}
+
+impl Waiter {
+    pub(crate) const fn new() -> Waiter {
+        Waiter { events: Vec::new(), precise: true }
+    }
+
+    /// Waits for at most `room` events (1 or more), at most `timeout` (`None`: for ever). No event: the time is up.
+    ///
+    /// # Errors
+    /// The system's; `Interrupted` when a signal handler ran.
+    pub(crate) fn wait(
+        &mut self,
+        epoll: impl AsFd,
+        room: usize,
+        timeout: Option<Duration>,
+    ) -> io::Result<&[libc::epoll_event]> {
+        self.events.clear();
+        self.events.reserve(room);
+        let epoll = epoll.as_fd().as_raw_fd();
+        let room = room.min(i32::MAX as usize) as i32;
+        loop {
+            // SAFETY: the buffer has room for that many events.
+            let result = unsafe { wait(epoll, self.events.as_mut_ptr(), room, timeout, self.precise) };
+            let Ok(count) = usize::try_from(result) else {
+                let error = io::Error::last_os_error();
+                if self.precise && matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) {
+                    self.precise = false;
+                    continue;
+                }
+                return Err(error);
+            };
+            // SAFETY: the kernel has written that many events; they are plain data.
+            unsafe { self.events.set_len(count) };
+            return Ok(&self.events);
+        }
+    }
+}
+
+/// epoll_pwait2(2) where a time in nanoseconds is needed, else epoll_wait(2), in milliseconds rounded up.
+///
+/// # Safety
+/// `buffer` is valid for writes of `room` events.
+unsafe fn wait(
+    epoll: RawFd,
+    buffer: *mut libc::epoll_event,
+    room: i32,
+    timeout: Option<Duration>,
+    precise: bool,
+) -> libc::c_long {
+    match timeout {
+        Some(time) if precise && !time.is_zero() => {
+            let time = libc::timespec {
+                tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+                tv_nsec: time.subsec_nanos() as libc::c_long,
+            };
+            let no_mask = std::ptr::null::<libc::sigset_t>();
+            // SAFETY: the caller's; the time-out lives in this frame. (By number: not every C library
+            // of Linux has the function.)
+            unsafe { libc::syscall(libc::SYS_epoll_pwait2, epoll, buffer, room, &raw const time, no_mask, 8usize) }
+        }
+        _ => {
+            let millis = timeout.map_or(-1, |time| time.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32);
+            // SAFETY: the caller's.
+            libc::c_long::from(unsafe { libc::epoll_wait(epoll, buffer, room, millis) })
+        }
+    }
+}
