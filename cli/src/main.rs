@@ -9,6 +9,7 @@ mod failure;
 mod http;
 mod info;
 mod serve;
+mod tour;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ struct Program {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Tour(tour::Tour),
     Serve(serve::Serve),
     Bench(bench::Bench),
     Echo(echo::Echo),
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         }
     };
     let result = match program.command {
+        Command::Tour(options) => tour::run(options),
         Command::Serve(options) => serve::run(options),
         Command::Bench(options) => bench::run(options),
         Command::Echo(options) => echo::run(options),
