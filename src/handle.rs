@@ -9,7 +9,7 @@
 
 use crate::backend::quirks;
 use crate::error;
-use crate::op::raw::{LANES, Lane, RawOp};
+use crate::op::raw::{LANES, Lane, RawOp, Reads};
 use crate::outcome::Outcome;
 use crate::slot::{NONE, Slots};
 use rustix::fs::FileType;
@@ -142,8 +142,8 @@ const EMPTY: List = List { head: NONE, tail: NONE };
 pub(crate) struct Readiness {
     /// The selector knows the descriptor.
     pub(crate) registered: bool,
-    /// The last read said that nothing more is there: wait for an edge, don't try.
-    pub(crate) read_exhausted: bool,
+    /// The last read said that no more of these is there: wait for an edge, don't try.
+    pub(crate) read_exhausted: Option<Reads>,
     pub(crate) write_exhausted: bool,
     /// A hang-up, error or urgent data came with an edge: a short read no longer means "drained".
     pub(crate) distrust_short_reads: bool,

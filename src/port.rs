@@ -484,11 +484,9 @@ impl Port {
                 self.park(slot);
                 return first.then_some(Event { slot, more: true, outcome });
             }
-            // The listener of a Unix socket, or the receiver of a datagram, is full; nothing will tell when it
+            // The listener of a Unix socket, or the receiver of a datagram, is full, say; nothing will tell when it
             // no longer is.
-            (RawOp::Connect { .. } | RawOp::Send { .. } | RawOp::SendMsg { .. }, _, Some(errno))
-                if going_on && error::would_block(errno) =>
-            {
+            (raw, _, Some(errno)) if going_on && error::would_block(errno) && raw.is_retried_after(errno) => {
                 self.park(slot);
                 return None;
             }

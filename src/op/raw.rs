@@ -20,6 +20,13 @@ pub(crate) enum Direction {
     Write,
 }
 
+/// What a read takes. An object has one of them; a read of the other is refused, and is to be tried for that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reads {
+    Bytes,
+    Connections,
+}
+
 /// The operations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RawOp {
@@ -139,6 +146,11 @@ impl RawOp {
         }
     }
 
+    /// What it takes, in the lane of reads.
+    pub(crate) fn reads(&self) -> Reads {
+        if let RawOp::Accept { .. } = self { Reads::Connections } else { Reads::Bytes }
+    }
+
     /// True when it moves data out.
     pub(crate) fn sends(&self) -> bool {
         matches!(self, RawOp::Send { .. } | RawOp::SendMsg { .. })
@@ -176,7 +188,9 @@ impl RawOp {
         match self {
             RawOp::RecvPooled { .. } => errno == error::NO_BUFFER,
             RawOp::Accept { multi: true } => error::is_lost_connection(errno) || error::is_exhaustion(errno),
-            RawOp::Connect { .. } | RawOp::Send { .. } | RawOp::SendMsg { .. } => error::would_block(errno),
+            RawOp::Connect { .. } | RawOp::Send { .. } | RawOp::SendMsg { .. } | RawOp::Ready { .. } => {
+                error::would_block(errno)
+            }
             _ => false,
         }
     }

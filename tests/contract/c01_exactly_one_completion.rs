@@ -23,6 +23,7 @@ pub(crate) fn tests() -> Vec<Case> {
         every_operation_on_a_handle_of_another_port_completes_once,
         every_bad_argument_is_a_completion,
         the_wrong_kind_of_object_is_a_completion,
+        the_wrong_kind_of_object_is_one_also_when_nothing_is_there_to_read,
         what_the_system_refuses_is_a_completion,
         a_multishot_accept_says_more_until_its_last,
         a_multishot_receive_says_more_until_its_last,
@@ -359,6 +360,28 @@ fn the_wrong_kind_of_object_is_a_completion(backend: Backend) {
     assert!(only(&mut port, op::WriteAt::new(writer, "x", 0)).0.is_err(), "a pipe has no offsets");
     assert!(only(&mut port, op::ReadAt::new(folder, [0; 1], 0)).0.is_err(), "read a folder");
     assert_eq!(port.in_flight(), 0);
+}
+
+/// A reactor that knows that a read would block must not conclude that any operation would.
+fn the_wrong_kind_of_object_is_one_also_when_nothing_is_there_to_read(backend: Backend) {
+    let mut port = port(backend);
+    let (near, _far) = tcp_pair();
+    let stream = port.attach(near).expect("attach");
+    let listener = port.attach(listener().0).expect("attach");
+    let waiting = [
+        port.submit(op::Recv::new(stream, [0; 1]), Token(0)),
+        port.submit(op::Accept::new(listener), Token(1)),
+    ];
+    hand_over(&mut port);
+    for id in waiting {
+        assert!(port.cancel(id));
+    }
+    drive(&mut port, 2);
+    assert!(only(&mut port, op::Accept::new(stream)).is_err(), "accept on a connection");
+    assert!(only(&mut port, op::AcceptMulti::new(stream)).is_err(), "accept on a connection");
+    assert!(only(&mut port, op::Recv::new(listener, [0; 1])).0.is_err(), "recv on a listener");
+    assert!(only(&mut port, op::RecvPooled::new(listener)).is_err(), "recv on a listener");
+    assert!(only(&mut port, op::RecvPooledMulti::new(listener)).is_err(), "recv on a listener");
 }
 
 fn what_the_system_refuses_is_a_completion(backend: Backend) {

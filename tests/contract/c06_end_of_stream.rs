@@ -17,6 +17,8 @@ pub(crate) fn tests() -> Vec<Case> {
         the_end_is_zero_as_often_as_it_is_asked_for,
         the_end_reaches_a_waiting_receive,
         a_half_closed_stream_is_read_to_its_end_and_written_to,
+        an_end_makes_no_room_to_write,
+        a_reset_in_the_middle_of_a_send_is_one_to_the_receives,
         an_end_that_comes_with_the_data_is_seen,
         an_end_that_comes_while_nobody_reads_is_seen,
         a_reset_is_an_error,
@@ -35,6 +37,8 @@ pub(crate) fn tests() -> Vec<Case> {
         an_empty_datagram_ends_nothing,
     ]
 }
+
+const MS: Duration = Duration::from_millis(1);
 
 /// The ways to receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,6 +209,47 @@ fn send_with_end(far: &TcpStream, bytes: &[u8]) {
     socket.set_tcp_cork(true).expect("TCP_CORK");
     (&*socket).write_all(bytes).expect("write");
     socket.shutdown(Shutdown::Write).expect("shutdown");
+}
+
+const SENDING: Token = Token(100);
+
+/// Fills the way to the peer: a part of it is sent, and the rest waits for room.
+fn fill(port: &mut Port, conn: Handle) {
+    port.submit(op::SendAll::new(conn, vec![7; 8 << 20]), SENDING);
+    assert!(!port.wait(Some(10 * MS)).expect("wait"), "so much does not fit");
+}
+
+/// A ring reports a half-close to a poll that asked for room alone.
+fn an_end_makes_no_room_to_write(backend: Backend) {
+    for (kind, near, far) in stream_pairs() {
+        let mut port = port(backend);
+        let conn = port.attach(near).expect("attach");
+        fill(&mut port, conn);
+        far.shutdown(Shutdown::Write).expect("shutdown");
+        port.submit(op::Ready::writable(conn), Token(2));
+        assert!(!port.wait(Some(30 * MS)).expect("wait"), "{kind}: {:?}", port.next());
+        port.submit(op::Ready::readable(conn), Token(3));
+        assert_eq!(one(&mut port).token(), Token(3), "{kind}: the end can be read");
+    }
+}
+
+/// What was sent before must not hide it, also from a receive that waits meanwhile.
+fn a_reset_in_the_middle_of_a_send_is_one_to_the_receives(backend: Backend) {
+    for way in WAYS {
+        let mut port = port(backend);
+        let (near, far) = tcp_pair();
+        let conn = port.attach(near).expect("attach");
+        receive(&mut port, conn, way, 16);
+        fill(&mut port, conn);
+        reset(far);
+        for done in drive(&mut port, 2) {
+            if done.token() == SENDING {
+                done.unpack::<op::SendAll<Vec<u8>>>().0.expect_err("the connection was reset");
+            } else {
+                assert_reset(&format!("{way:?}"), received(done));
+            }
+        }
+    }
 }
 
 fn an_end_that_comes_with_the_data_is_seen(backend: Backend) {

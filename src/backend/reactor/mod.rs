@@ -158,7 +158,7 @@ impl<S: Selector> Reactor<S> {
         let Some(entry) = entry else { unreachable!("{raw:?} has a handle") };
         let (handle, lane) = (head.handle, head.lane);
         let exhausted = match lane {
-            Lane::Read => entry.readiness.read_exhausted,
+            Lane::Read => entry.readiness.read_exhausted == Some(raw.reads()),
             // A connect and a shutdown need no room.
             Lane::Write => entry.readiness.write_exhausted && raw.sends(),
             _ => false,
@@ -185,7 +185,7 @@ impl<S: Selector> Reactor<S> {
         let outcome = perform(&mut head.raw, entry.fd(), entry.kind, &core.pool);
         if let Some(n) = outcome.value() {
             if drained(&head.raw, n, entry, core.pool.size()) {
-                exhaust(entry, head.lane);
+                exhaust(entry, head.lane, &head.raw);
             }
             return Some(outcome);
         }
@@ -206,7 +206,7 @@ impl<S: Selector> Reactor<S> {
             }
             entry.readiness.registered = true;
         }
-        exhaust(entry, head.lane);
+        exhaust(entry, head.lane, &head.raw);
         self.selector.expect(handle, direction(head.lane));
         None
     }
@@ -230,7 +230,7 @@ impl<S: Selector> Reactor<S> {
             }
             let mut lanes = 0;
             if report.readable {
-                entry.readiness.read_exhausted = false;
+                entry.readiness.read_exhausted = None;
                 lanes |= READ;
             }
             if report.writable {
@@ -275,7 +275,7 @@ impl<S: Selector> Reactor<S> {
         };
         let more = head.raw.goes_on_after(outcome);
         // Not registered yet, it is tried until it would block: no edge would come.
-        let exhausted = readiness.read_exhausted && readiness.registered;
+        let exhausted = readiness.read_exhausted.is_some() && readiness.registered;
         if !more || exhausted {
             edge.lanes &= !bit(lane);
         } else {
@@ -325,9 +325,9 @@ impl<S: Selector> Reactor<S> {
     }
 }
 
-fn exhaust(entry: &mut Entry, lane: Lane) {
+fn exhaust(entry: &mut Entry, lane: Lane, raw: &RawOp) {
     match lane {
-        Lane::Read => entry.readiness.read_exhausted = true,
+        Lane::Read => entry.readiness.read_exhausted = Some(raw.reads()),
         Lane::Write => entry.readiness.write_exhausted = true,
         _ => {}
     }

@@ -27,10 +27,10 @@ pub(super) fn build(raw: &RawOp, fd: i32, kind: Option<Kind>, probe: &Probe, poo
         RawOp::Nop => opcode::Nop::new().build(),
         RawOp::Recv { buf, len } if socket => opcode::Recv::new(on, buf, cut(len)).build(),
         RawOp::Recv { buf, len } => opcode::Read::new(on, buf, cut(len)).offset(HERE).build(),
-        RawOp::Send { buf, len, all } if socket => {
-            // With WAITALL the kernel itself goes on after a short send.
-            let wait = if all && kind != Some(Kind::Datagram) { libc::MSG_WAITALL } else { at_once(kind) };
-            opcode::Send::new(on, buf, cut(len)).flags(libc::MSG_NOSIGNAL | wait).build()
+        // Not with MSG_WAITALL, by which the kernel itself would go on after a short send: when the connection
+        // breaks meanwhile it answers with what was sent so far, and nobody ever learns of the reset (seen on 6.18).
+        RawOp::Send { buf, len, .. } if socket => {
+            opcode::Send::new(on, buf, cut(len)).flags(libc::MSG_NOSIGNAL | at_once(kind)).build()
         }
         RawOp::Send { buf, len, .. } => opcode::Write::new(on, buf, cut(len)).offset(HERE).rw_flags(no_signal).build(),
         RawOp::RecvPooled { multi } if socket && multi && probe.multishot_recv => {

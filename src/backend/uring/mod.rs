@@ -46,6 +46,10 @@ const CANCEL: u64 = 1 << 32;
 /// "Interrupted", as the kernel calls it inside; io_uring lets it out of an open.
 const ERESTARTSYS: i32 = 512;
 
+/// A poll for writing that found no room: a ring reports the peer's half-close, whether or not that was asked for, and
+/// does so again at once.
+const HALF_CLOSED: i32 = libc::POLLRDHUP as i32;
+
 /// How an operation is carried.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plan {
@@ -387,6 +391,7 @@ impl Uring {
         }
         let multi = head.raw.is_multi();
         let outcome = match cqueue::buffer_select(flags) {
+            None if result == HALF_CLOSED && matches!(head.raw, RawOp::Ready { .. }) => Outcome::error(libc::EAGAIN),
             None if result >= 0 => Outcome::done(result as usize),
             Some(index) => picked(core, index, result),
             None => match self.again_after(core, slot, -result) {
@@ -465,8 +470,10 @@ impl Uring {
         if head.state != State::Started {
             return Some(Event { slot, more: false, outcome: Outcome::error(error::CANCELLED) });
         }
-        if head.kind == Some(Kind::Datagram) && head.raw.sends() {
-            // It is the receiver that is full, and no poll tells when it no longer is: the port retries.
+        // It is the receiver of a datagram that is full, and no poll tells when it no longer is.
+        let receiver_is_full = head.kind == Some(Kind::Datagram) && head.raw.sends();
+        if receiver_is_full || result == HALF_CLOSED {
+            // A poll would not wait: the port retries.
             return Some(Event { slot, more: false, outcome });
         }
         self.poll_for(core, slot);

@@ -61,9 +61,9 @@ pub(super) struct End {
     pub got: Vec<u8>,
     pub shut_write: bool,
     pub shut_read: bool,
-    /// The peer reads all that it can get, once this operation (if any) is over.
+    /// The peer reads all that it can get, once the operations in `drain_after` are over.
     pub draining: bool,
-    pub drain_after: Option<u64>,
+    pub drain_after: Vec<u64>,
     pub reads: VecDeque<Item>,
     pub writes: VecDeque<Item>,
     pub readable: VecDeque<Item>,
@@ -98,7 +98,7 @@ impl End {
             shut_write: false,
             shut_read: false,
             draining: false,
-            drain_after: None,
+            drain_after: Vec::new(),
             reads: VecDeque::new(),
             writes: VecDeque::new(),
             readable: VecDeque::new(),

@@ -185,8 +185,10 @@ impl World {
             },
             Verb::Send | Verb::SendAll | Verb::SendVectored | Verb::SendTo => {
                 let blocked = end.writes.front().is_some_and(|item| item.verb == Verb::SendBig);
+                // Behind a big one, what does not go on by itself might meet room for a part of it, or for all: both are right.
+                let whole = !blocked || verb == Verb::SendAll;
                 let there = end.far.is_some() || end.reset || matches!(end.kind, Kind::Unix | Kind::PipeOut | Kind::File);
-                end.writable.is_empty() && there && (blocked || under_way < UNDER_WAY || end.kind == Kind::Udp || end.kind == Kind::File)
+                end.writable.is_empty() && there && whole && (blocked || under_way < UNDER_WAY || end.kind == Kind::Udp || end.kind == Kind::File)
             }
             Verb::SendBig => end.writable.is_empty() && end.far.is_some() && !end.shut_write && end.writes.len() < 3,
             Verb::ShutdownRead => end.far.is_some() && !end.eof && end.unread == 0 && !end.reset && end.readable.is_empty(),
@@ -237,7 +239,7 @@ impl World {
         self.expect(token, text, false);
         let end = &mut self.ends[index];
         if end.take_out(token) {
-            (end.draining, end.drain_after) = (end.far.is_some(), Some(token));
+            (end.draining, end.drain_after) = (end.far.is_some(), vec![token]);
         }
     }
 
@@ -444,12 +446,12 @@ impl World {
 
     fn cancel_all(&mut self, index: usize) -> bool {
         let tokens: Vec<u64> = self.ops.iter().filter(|(_, op)| op.end == Some(index)).map(|(&token, _)| token).collect();
-        let begun = self.ends[index].writes.front().filter(|item| item.verb == Verb::SendBig).map(|item| item.token);
+        let begun = self.ends[index].writes.front().is_some_and(|item| item.verb == Verb::SendBig);
         for &token in &tokens {
             self.stop(index, token, CANCELLED);
         }
         let end = &mut self.ends[index];
-        (end.draining, end.drain_after) = (begun.is_some() && end.far.is_some(), begun);
+        (end.draining, end.drain_after) = (begun && end.far.is_some(), tokens.clone());
         let count = self.port.cancel_all(end.handle);
         if count != tokens.len() {
             self.wrong(format!("{count} were cancelled, not {}", tokens.len()));

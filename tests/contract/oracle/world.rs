@@ -245,10 +245,10 @@ impl World {
     fn drain(&mut self) -> bool {
         let mut left = false;
         for (index, end) in self.ends.iter_mut().enumerate().filter(|(_, end)| end.draining) {
-            if end.drain_after.is_some_and(|token| self.ops.contains_key(&token)) {
+            if end.drain_after.iter().any(|token| self.ops.contains_key(token)) {
                 continue;
             }
-            end.drain_after = None;
+            end.drain_after.clear();
             let look = peer::pump(end);
             let writing = self.ops.values().any(|op| op.end == Some(index) && op.what.sends_bytes());
             let gone = !end.open || look == peer::Look::Broken;
