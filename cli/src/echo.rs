@@ -1,33 +1,37 @@
 //! `anyport echo`: a TCP echo server on one port, until Ctrl-C.
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 
 use anyport::{Backend, Port, Token};
 
-use crate::args;
 use crate::echo_loop::EchoLoop;
 use crate::failure::Failure;
+use crate::listen::listen;
+use crate::{args, descriptors};
 
 /// Echo what TCP peers send
 #[derive(clap::Args, Debug)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Echo {
-    /// Address to listen on, such as 127.0.0.1:7777; port 0 takes a free one
+    /// Where to listen, such as 127.0.0.1:7777; port 0 takes a free one
     #[arg(value_name = "ADDR")]
     address: String,
-    /// The backend to use: io_uring, epoll or poll; else the best that works here
+    /// The event queue to use (anyport info lists them) [default: the best that works here]
     #[arg(long, value_name = "NAME", value_parser = args::backend)]
     backend: Option<Backend>,
 }
+
+const AFTER_HELP: &str = "It prints one line, \"listening on ADDR (BACKEND)\", when it is ready. Talk to it with nc. Ctrl-C \
+    stops it.";
 
 /// The token of the post that ends the server.
 const STOP: Token = Token(u64::MAX - 1);
 
 pub(crate) fn run(options: Echo) -> Result<(), Failure> {
-    let addresses = args::addresses(&options.address).map_err(Failure::input)?;
-    let listener = TcpListener::bind(&addresses[..]).map_err(|error| {
-        Failure::input(format!("cannot listen on {}: {error}; choose another address", options.address))
-    })?;
+    let listener = listen(&options.address, "as ADDR")?;
+    // A peer takes a descriptor.
+    descriptors::raise_limit();
     let mut builder = Port::builder();
     if let Some(backend) = options.backend {
         builder = builder.backend(backend);
@@ -43,7 +47,7 @@ fn serve(mut port: Port, listener: TcpListener) -> io::Result<()> {
         let _ = poster.post(STOP, ());
     };
     ctrlc::set_handler(stop).map_err(io::Error::other)?;
-    let address: SocketAddr = listener.local_addr()?;
+    let address = listener.local_addr()?;
     let mut echo = EchoLoop::start(&mut port, listener)?;
     // Nobody may be reading; the server serves all the same.
     let _ = writeln!(io::stdout(), "listening on {address} ({})", port.backend());

@@ -3,7 +3,7 @@
 //! Each peer has one operation in flight: a pooled receive, or the sending of what it brought. So a peer that does not
 //! read gets nothing more to read, and one that is idle holds no buffer.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::TcpListener;
 
 use anyport::{Completion, Handle, Port, Token, buf::PoolBuf, op};
@@ -18,6 +18,8 @@ pub(crate) struct EchoLoop {
     listener: Handle,
     peers: Slab<Handle>,
     gone: usize,
+    /// The last accept failed, which has been reported.
+    failing: bool,
 }
 
 impl EchoLoop {
@@ -26,7 +28,7 @@ impl EchoLoop {
     pub(crate) fn start(port: &mut Port, listener: TcpListener) -> io::Result<EchoLoop> {
         let listener = port.attach(listener)?;
         port.submit(op::AcceptMulti::new(listener), ACCEPT);
-        Ok(EchoLoop { listener, peers: Slab::new(), gone: 0 })
+        Ok(EchoLoop { listener, peers: Slab::new(), gone: 0, failing: false })
     }
 
     /// How many peers have come and gone.
@@ -34,7 +36,7 @@ impl EchoLoop {
         self.gone
     }
 
-    /// Does what comes after `done`. An error of a peer ends that peer; only an error of the listener is returned.
+    /// Does what comes after `done`. An error of a peer ends that peer; only an error that ends the listener is returned.
     pub(crate) fn complete(&mut self, port: &mut Port, done: Completion) -> io::Result<()> {
         let token = done.token();
         if token == ACCEPT {
@@ -60,10 +62,22 @@ impl EchoLoop {
     }
 
     fn accepted(&mut self, port: &mut Port, done: Completion) -> io::Result<()> {
-        if !done.more() {
+        let more = done.more();
+        let accepted = match done.unpack::<op::AcceptMulti>() {
+            // The port tries again by itself: descriptors or memory are short. Peers wait in the listen queue.
+            Err(error) if more => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    let _ = writeln!(io::stderr(), "anyport: cannot accept: {error}; trying again until it works");
+                }
+                return Ok(());
+            }
+            accepted => accepted?,
+        };
+        self.failing = false;
+        if !more {
             port.submit(op::AcceptMulti::new(self.listener), ACCEPT);
         }
-        let peer = port.attach(done.unpack::<op::AcceptMulti>()?)?;
+        let peer = port.attach(accepted)?;
         // A peer that is gone already fails here and again, for good, in its first receive.
         let _ = SockRef::from(&port.as_fd(peer)?).set_tcp_nodelay(true);
         let token = Token(self.peers.insert(peer) as u64);

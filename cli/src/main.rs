@@ -3,11 +3,15 @@
 mod args;
 #[cfg_attr(not(target_os = "linux"), path = "bench/absent.rs")]
 mod bench;
+#[cfg_attr(not(unix), path = "descriptors_unlimited.rs")]
+mod descriptors;
 mod echo;
 mod echo_loop;
 mod failure;
 mod http;
 mod info;
+mod listen;
+mod output;
 mod serve;
 mod tour;
 
@@ -16,22 +20,25 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// One completion port for any system: a file server, an echo server, a tour of event queues and
-/// their benchmarks
+/// One completion port for any system: a tour of event queues, a file server, an echo server and
+/// benchmarks
 #[derive(Parser, Debug)]
-#[command(name = "anyport", version)]
+#[command(name = "anyport", version, after_help = AFTER_HELP)]
 struct Program {
     #[command(subcommand)]
     command: Command,
 }
 
+const AFTER_HELP: &str = "Start with the tour. Where no --backend is named, the variable ANYPORT_BACKEND names one; without it \
+    the best that works here is used.";
+
 #[derive(Subcommand, Debug)]
 enum Command {
     Tour(tour::Tour),
-    Serve(serve::Serve),
-    Bench(bench::Bench),
-    Echo(echo::Echo),
     Info(info::Info),
+    Serve(serve::Serve),
+    Echo(echo::Echo),
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -73,6 +80,6 @@ fn in_one_line(error: &clap::Error) -> String {
     let message = message.join(" ");
     match message.strip_prefix("error: ") {
         Some(message) => format!("{message} (see anyport --help)"),
-        None => "which command? See anyport --help".to_owned(),
+        None => "which command: tour, info, serve, echo or bench? See anyport --help".to_owned(),
     }
 }

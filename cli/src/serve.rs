@@ -3,9 +3,8 @@
 
 #![forbid(unsafe_code)]
 
-use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::Duration;
@@ -14,16 +13,18 @@ use anyport::Backend;
 use clap::Args;
 use jiff::SignedDuration;
 
-use crate::args;
 use crate::failure::Failure;
 use crate::http::acceptor::Acceptor;
 use crate::http::site::Site;
 use crate::http::{Limits, access_log};
+use crate::listen::listen;
+use crate::{args, descriptors};
 
-/// Serve a folder over HTTP/1.1
+/// Serve a folder over HTTP/1.1, with one log line a request
 #[derive(Args, Debug)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Serve {
-    /// The folder to serve; the current one if left out
+    /// The folder to serve [default: the current one]
     #[arg(default_value = ".", hide_default_value = true)]
     dir: PathBuf,
 
@@ -31,15 +32,15 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     addr: String,
 
-    /// Which event queue to use; see `anyport info`. The best that works here if left out
+    /// The event queue to use (anyport info lists them) [default: the best that works here]
     #[arg(long, value_name = "NAME", value_parser = args::backend)]
     backend: Option<Backend>,
 
-    /// How many threads serve, each with its own port; one per core if left out
+    /// How many threads serve, each with its own port [default: one per core]
     #[arg(long, value_name = "N", value_parser = workers, allow_negative_numbers = true)]
     workers: Option<usize>,
 
-    /// How many connections each worker holds at most; others wait
+    /// How many connections each worker holds at most, as far as there are descriptors for them; others wait
     #[arg(long, value_name = "N", default_value = "4096", value_parser = connections, allow_negative_numbers = true)]
     max_connections: usize,
 
@@ -59,6 +60,9 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     stop_timeout: Duration,
 }
+
+const AFTER_HELP: &str = "It answers GET and HEAD, ranges and conditional requests, makes index pages of folders, and gives \
+    nothing that is not in DIR. Ctrl-C stops it; answers under way may finish.";
 
 fn workers(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -85,17 +89,22 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// Serves until it is told to stop.
 pub(crate) fn run(options: Serve) -> Result<(), Failure> {
     let site = Site::open(&options.dir).map_err(|error| unusable_folder(&options.dir, &error))?;
-    let listener = listen(&options.addr)?;
+    let listener = listen(&options.addr, "with --addr")?;
+    // An answer's last piece goes out at once. Connections inherit it, which saves a call for each.
+    socket2::SockRef::from(&listener).set_tcp_nodelay(true)?;
     let address = listener.local_addr()?;
-    raise_descriptor_limit();
 
     let workers = options.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let affordable = match descriptors::raise_limit() {
+        Some(limit) => affordable(limit, workers)?,
+        None => usize::MAX,
+    };
     let limits = Limits {
         idle: options.idle_timeout,
         head: options.header_timeout,
         send: options.send_timeout,
         stop: options.stop_timeout,
-        connections: options.max_connections,
+        connections: options.max_connections.min(affordable),
     };
     let (log, log_thread) = access_log::start(io::stdout())?;
     let acceptor = Acceptor::start(listener, site, options.backend, workers, limits, &log)
@@ -128,20 +137,6 @@ fn unusable_folder(dir: &Path, error: &io::Error) -> Failure {
     })
 }
 
-fn listen(text: &str) -> Result<TcpListener, Failure> {
-    let refused = |why: &dyn Display| Failure::input(format_args!("cannot listen on '{text}': {why}"));
-    let addresses = args::addresses(text).map_err(|why| refused(&why))?;
-    let listener = TcpListener::bind(addresses.as_slice()).map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => refused(&"another program listens there; choose another port with --addr"),
-        ErrorKind::AddrNotAvailable => refused(&"this machine does not have that address; choose another with --addr"),
-        ErrorKind::PermissionDenied => refused(&"you may not take that port; choose one from 1024 on with --addr"),
-        _ => refused(&error),
-    })?;
-    // An answer's last piece goes out at once. Connections inherit it, which saves a call for each.
-    socket2::SockRef::from(&listener).set_tcp_nodelay(true)?;
-    Ok(listener)
-}
-
 fn announce(dir: &Path, address: SocketAddr, backend: Backend, workers: usize) {
     let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     let workers = match workers {
@@ -154,20 +149,21 @@ fn announce(dir: &Path, address: SocketAddr, backend: Backend, workers: usize) {
     let _ = out.flush();
 }
 
-/// Each connection takes a descriptor, and another one while a file is sent: allow as many as the
-/// system lets us.
-#[cfg(unix)]
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, ..limit };
-    // Without it the server works all the same, with fewer connections.
-    let _ = setrlimit(Resource::Nofile, raised);
+/// How many connections each of `workers` can hold with so many descriptors: one takes a descriptor, and another one
+/// while a file is sent.
+fn affordable(descriptors: u64, workers: usize) -> Result<usize, Failure> {
+    // Standard input and output, the folder, the listener, the acceptor's port.
+    const OTHERS: u64 = 16;
+    // Its port and what its blocking pool opens on the way to a file.
+    const OF_A_WORKER: u64 = 20;
+    let workers = workers as u64;
+    match descriptors.saturating_sub(OTHERS + OF_A_WORKER * workers) / (2 * workers) {
+        0 => Err(Failure::input(format_args!(
+            "{descriptors} descriptors are too few for {workers} workers; raise the limit (ulimit -n) or give fewer --workers"
+        ))),
+        connections => Ok(usize::try_from(connections).unwrap_or(usize::MAX)),
+    }
 }
-
-/// Nothing limits them here.
-#[cfg(not(unix))]
-fn raise_descriptor_limit() {}
 
 #[cfg(test)]
 mod tests {
@@ -181,6 +177,16 @@ mod tests {
         for malformed in ["", "30", "0s", "-1s", "soon", "25h"] {
             assert!(duration(malformed).is_err(), "{malformed}");
         }
+    }
+
+    #[test]
+    fn connections_fit_into_the_limit_of_descriptors() {
+        for (limit, workers) in [(64, 1), (1024, 2), (1 << 20, 16)] {
+            let connections = affordable(limit, workers).unwrap();
+            assert!(connections >= 1 && (connections * workers * 2) as u64 + 20 * workers as u64 <= limit);
+        }
+        assert!(affordable(32, 1).is_err());
+        assert!(affordable(64, 8).is_err());
     }
 
     #[test]

@@ -32,11 +32,12 @@ use machine::Machine;
 use plan::{Candidate, Plan};
 use report::Report;
 
-use crate::args;
 use crate::failure::Failure;
+use crate::{args, output};
 
 /// Measure each backend next to loops written by hand on the same system calls
 ///
+/// What is measured and its load run on different cores; CPU time is counted beside operations per second.
 /// Contestants take turns, so that a change of the machine's speed hits all of them. Numbers mean something on an idle
 /// machine and in a release build only.
 #[derive(Debug, Args)]
@@ -50,7 +51,7 @@ pub(crate) struct Bench {
     /// Take half a minute instead of three: a first impression
     #[arg(long)]
     quick: bool,
-    /// Measure only this backend; may be repeated [default: all]
+    /// Only this backend, which may be repeated (anyport info lists them) [default: all]
     #[arg(long = "backend", value_name = "NAME", value_parser = args::backend)]
     backends: Vec<Backend>,
 }
@@ -104,9 +105,9 @@ pub(crate) fn run(options: Bench) -> Result<(), Failure> {
     progress.finish_and_clear();
 
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&report).map_err(io::Error::from)?);
+        output::print(&format!("{:#}\n", serde_json::to_value(&report).map_err(io::Error::from)?))?;
     } else {
-        print!("{report}");
+        output::print(&report.to_string())?;
     }
     if report.failed() {
         return Err(Failure::Runtime("a benchmark went wrong; the report says which".to_owned()));

@@ -27,11 +27,8 @@ use crate::failure::Failure;
 const ROUNDS: usize = 21;
 
 /// See the five steps of an event queue on each backend, with the system calls they make
-///
-/// A TCP connection is made on the loopback interface. On each backend of this machine a port receives what its other
-/// end says: create the queue, let the socket join, lend it a buffer, wait, get the buffer back. The tour shows which
-/// system calls each step really made and how long they took. It takes a second.
 #[derive(clap::Args, Debug)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Tour {
     /// Only this backend (anyport info lists them) [default: each that works here]
     #[arg(long, value_name = "NAME", value_parser = args::backend)]
@@ -41,6 +38,9 @@ pub(crate) struct Tour {
     #[arg(long, hide = true, requires = "backend")]
     play: Option<usize>,
 }
+
+const AFTER_HELP: &str = "On each backend of this machine a port receives what the other end of a TCP connection says: create \
+    the queue, let the socket join, lend a buffer, wait, get the buffer back. It takes a second.";
 
 pub(crate) fn run(options: Tour) -> Result<(), Failure> {
     if let (Some(rounds), Some(backend)) = (options.play, options.backend) {
@@ -64,7 +64,7 @@ pub(crate) fn run(options: Tour) -> Result<(), Failure> {
         return Err(Failure::input("no backend works here; see above what would have to change"));
     }
     tell::closing(&mut paper, &accounts);
-    Ok(())
+    paper.finish()
 }
 
 fn explore(backend: Backend) -> Result<Account, Failure> {

@@ -6,6 +6,9 @@ use std::io::{self, Write};
 
 use console::{Style, Term};
 
+use crate::failure::Failure;
+use crate::output;
+
 /// Without a terminal, and the bounds with one.
 const WIDTH: usize = 100;
 const NARROWEST: usize = 60;
@@ -13,6 +16,8 @@ const NARROWEST: usize = 60;
 pub(super) struct Paper {
     out: io::Stdout,
     width: usize,
+    /// How writing went so far; nothing more is written after an error.
+    result: io::Result<()>,
 }
 
 /// What a text is, which decides its colour.
@@ -41,7 +46,8 @@ impl Ink {
 impl Paper {
     pub(super) fn stdout() -> Paper {
         let columns = Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
-        Paper { out: io::stdout(), width: columns.map_or(WIDTH, |columns| columns.clamp(NARROWEST, WIDTH)) }
+        let width = columns.map_or(WIDTH, |columns| columns.clamp(NARROWEST, WIDTH));
+        Paper { out: io::stdout(), width, result: Ok(()) }
     }
 
     pub(super) fn width(&self) -> usize {
@@ -49,8 +55,14 @@ impl Paper {
     }
 
     pub(super) fn line(&mut self, text: impl Display) {
-        // Nobody may be reading.
-        let _ = writeln!(self.out, "{text}");
+        if self.result.is_ok() {
+            self.result = writeln!(self.out, "{text}");
+        }
+    }
+
+    /// Whether everything could be written.
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        output::written(self.result)
     }
 
     /// A text in as many lines as it takes, each behind `indent` blanks.

@@ -11,6 +11,7 @@ on_each_backend! {
     a_client_that_does_not_read_is_given_up,
     a_client_that_reads_slowly_but_steadily_is_served,
     clients_beyond_the_limit_wait_for_a_place,
+    clients_beyond_the_descriptors_wait_for_a_place,
     a_client_that_goes_away_leaves_nothing_behind,
 }
 
@@ -101,6 +102,19 @@ fn clients_beyond_the_limit_wait_for_a_place(backend: &str) {
     assert!(fourth.is_silent(), "a client beyond the limit was served");
     drop(second);
     assert_eq!(fourth.response().text(), "hello");
+}
+
+fn clients_beyond_the_descriptors_wait_for_a_place(backend: &str) {
+    let server = Server::start_with_descriptors(64, backend, &["--workers", "1"]);
+    server.write("a.txt", "hello");
+    let clients: Vec<_> = (0..80).map(|_| server.connect()).collect();
+    // All of them ask, and whoever was answered leaves.
+    for mut client in clients {
+        client.send("GET /a.txt HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        let response = client.response();
+        assert_eq!((response.status, response.text()), (200, "hello"));
+    }
+    assert_eq!(server.stop(), "", "nothing went wrong");
 }
 
 fn a_client_that_goes_away_leaves_nothing_behind(backend: &str) {

@@ -28,10 +28,21 @@ pub(crate) struct Server {
 impl Server {
     /// Serves a new folder with `args`.
     pub(crate) fn start(backend: &str, args: &[&str]) -> Self {
+        Self::start_as(program(), backend, args)
+    }
+
+    /// The same with at most so many descriptors.
+    pub(crate) fn start_with_descriptors(limit: u32, backend: &str, args: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_anyport")]).env_remove("ANYPORT_BACKEND").stdin(Stdio::null());
+        Self::start_as(shell, backend, args)
+    }
+
+    fn start_as(mut command: Command, backend: &str, args: &[&str]) -> Self {
         let temp = tempfile::tempdir().unwrap();
         let root = temp.path().join("site");
         std::fs::create_dir(&root).unwrap();
-        let mut command = program();
         command.arg("serve").arg(&root);
         command.args(["--addr", "127.0.0.1:0", "--backend", backend]).args(args);
         if !args.contains(&"--workers") {
