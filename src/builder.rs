@@ -97,26 +97,15 @@ impl Builder {
             return invalid(format!("a pool's buffers have 1 to 2^32 - 1 bytes, not {}", self.pool_size));
         }
         let inbox = Inbox::new()?;
-        let engine = match self.wish()? {
+        let wish = match self.backend {
+            Some(backend) => Some(backend),
+            None => environment()?,
+        };
+        let engine = match wish {
             Some(backend) => Engine::new(backend, &self, &inbox)?,
             None => self.best(&inbox)?,
         };
         Port::assemble(self, engine, inbox)
-    }
-
-    /// The backend that the program or the environment asks for.
-    fn wish(&self) -> io::Result<Option<Backend>> {
-        if self.backend.is_some() {
-            return Ok(self.backend);
-        }
-        match std::env::var(VARIABLE) {
-            Ok(name) if name.is_empty() => Ok(None),
-            Ok(name) => name.parse().map(Some).map_err(|error: io::Error| {
-                io::Error::new(io::ErrorKind::InvalidInput, format!("{VARIABLE}: {error}"))
-            }),
-            Err(std::env::VarError::NotPresent) => Ok(None),
-            Err(error) => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{VARIABLE}: {error}"))),
-        }
     }
 
     /// The first backend that works; the last one's error if none does.
@@ -129,5 +118,18 @@ impl Builder {
             }
         }
         result
+    }
+}
+
+/// The backend that the environment asks for.
+pub(crate) fn environment() -> io::Result<Option<Backend>> {
+    match std::env::var(VARIABLE) {
+        Ok(name) if name.is_empty() => Ok(None),
+        Ok(name) => name
+            .parse()
+            .map(Some)
+            .map_err(|error: io::Error| io::Error::new(io::ErrorKind::InvalidInput, format!("{VARIABLE}: {error}"))),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(error) => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{VARIABLE}: {error}"))),
     }
 }

@@ -61,6 +61,8 @@ mod outcome;
 #[cfg(unix)]
 mod payload;
 #[cfg(unix)]
+pub mod poller;
+#[cfg(unix)]
 mod port;
 #[cfg(unix)]
 mod poster;
@@ -82,6 +84,8 @@ pub use completion::Completion;
 pub use explain::{Candidate, Carrier, Explanation, Feature, OperationRow, Verdict};
 #[cfg(unix)]
 pub use handle::{Handle, Source};
+#[cfg(unix)]
+pub use poller::Poller;
 #[cfg(unix)]
 pub use port::Port;
 #[cfg(unix)]

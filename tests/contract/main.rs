@@ -44,7 +44,8 @@ fn main() -> std::process::ExitCode {
     if let Some(code) = support::run_if_tracer() {
         return code;
     }
-    support::run(&promises())
+    let backends = support::Backends { all: anyport::Backend::ALL, check: anyport::Backend::check };
+    support::run(&promises(), backends)
 }
 
 /// Until a backend for this system lands there is nothing to hold to the contract.

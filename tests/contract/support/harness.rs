@@ -74,17 +74,25 @@ macro_rules! cases {
 }
 pub(crate) use cases;
 
+/// The backends that a suite runs on, and how it asks whether one of them works here.
+#[derive(Clone, Copy)]
+pub(crate) struct Backends {
+    pub(crate) all: &'static [Backend],
+    pub(crate) check: fn(Backend) -> Result<(), String>,
+}
+
 /// A case on one backend.
 #[derive(Clone)]
 struct Job {
     name: String,
     case: Case,
     backend: Option<Backend>,
+    check: fn(Backend) -> Result<(), String>,
 }
 
 /// Runs the suite, given as `(promise, its cases)`; or, in the process of an isolated trial, that trial alone.
-pub(crate) fn run(promises: &[(&str, Vec<Case>)]) -> ExitCode {
-    let jobs = expand(promises);
+pub(crate) fn run(promises: &[(&str, Vec<Case>)], backends: Backends) -> ExitCode {
+    let jobs = expand(promises, backends);
     if let Ok(name) = env::var(SCENARIO) {
         let job = jobs.iter().find(|job| job.name == name);
         return run_scenario(job.unwrap_or_else(|| panic!("no trial is called {name}")));
@@ -111,18 +119,20 @@ pub(crate) fn run(promises: &[(&str, Vec<Case>)]) -> ExitCode {
     outcome.exit_code()
 }
 
-fn expand(promises: &[(&str, Vec<Case>)]) -> Vec<Job> {
+fn expand(promises: &[(&str, Vec<Case>)], backends: Backends) -> Vec<Job> {
+    let Backends { all, check } = backends;
     let mut jobs = Vec::new();
     for (promise, cases) in promises {
         for &case in cases {
             match case.body {
-                Body::Each(_) => jobs.extend(Backend::ALL.iter().map(|&backend| Job {
+                Body::Each(_) => jobs.extend(all.iter().map(|&backend| Job {
                     name: format!("{backend}::{promise}::{}", case.name),
                     case,
                     backend: Some(backend),
+                    check,
                 })),
                 Body::Once(_) => {
-                    jobs.push(Job { name: format!("once::{promise}::{}", case.name), case, backend: None })
+                    jobs.push(Job { name: format!("once::{promise}::{}", case.name), case, backend: None, check })
                 }
             }
         }
@@ -146,7 +156,7 @@ fn run_trial(job: &Job) {
 fn run_body(job: &Job) {
     match (job.case.body, job.backend) {
         (Body::Each(test), Some(backend)) => {
-            if let Err(why) = backend.check() {
+            if let Err(why) = (job.check)(backend) {
                 skip::skip(why);
             }
             test(backend);

@@ -1,0 +1,106 @@
+//! The poller on epoll(7). The kernel keeps everything: a source's key is its entry's `data`, so adding, modifying and
+//! deleting are one system call each and take no lock.
+
+use super::event::Readiness;
+use super::queue::{Registration, Woken, only_waiter};
+use super::source::Raw;
+use super::{Event, Interest, Mode, NOTIFY};
+use crate::backend::waker::Waker;
+use crate::sys::unix::epoll::Waiter;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Mutex;
+use std::time::Duration;
+
+pub(crate) struct Epoll {
+    epoll: OwnedFd,
+    waker: Waker,
+    waiter: Mutex<Waiter>,
+}
+
+impl Epoll {
+    pub(crate) fn new() -> io::Result<Epoll> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let waker = Waker::new()?;
+        // Edge-triggered, so its counter need not be read: each call is an edge.
+        epoll::add(&epoll, waker.fd(), EventData::new_u64(NOTIFY as u64), EventFlags::IN | EventFlags::ET)?;
+        Ok(Epoll { epoll, waker, waiter: Mutex::new(Waiter::new()) })
+    }
+
+    pub(crate) fn add(&self, source: Raw<'_>, registration: Registration) -> io::Result<()> {
+        let Registration { key, interest, mode } = registration;
+        match epoll::add(&self.epoll, source, EventData::new_u64(key as u64), flags(interest, mode)) {
+            Err(rustix::io::Errno::PERM) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "epoll does not watch regular files and folders: they are always ready",
+            )),
+            result => Ok(result?),
+        }
+    }
+
+    pub(crate) fn modify(&self, source: Raw<'_>, registration: Registration) -> io::Result<()> {
+        let Registration { key, interest, mode } = registration;
+        Ok(epoll::modify(&self.epoll, source, EventData::new_u64(key as u64), flags(interest, mode))?)
+    }
+
+    pub(crate) fn delete(&self, source: Raw<'_>) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, source)?)
+    }
+
+    /// The kernel sees a call that would block, and arms the edge itself.
+    pub(crate) fn rearm(&self, _source: Raw<'_>, _directions: Interest) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(crate) fn wait(&self, events: &mut Vec<Event>, room: usize, timeout: Option<Duration>) -> io::Result<Woken> {
+        let mut waiter = only_waiter(&self.waiter)?;
+        let mut woken = Woken::Done;
+        for event in waiter.wait(&self.epoll, room, timeout)? {
+            match event.u64 as usize {
+                NOTIFY => woken = Woken::Called,
+                key => events.push(Event::new(key, readiness(event.events as i32))),
+            }
+        }
+        Ok(woken)
+    }
+
+    pub(crate) fn call(&self) {
+        self.waker.wake();
+    }
+
+    pub(crate) fn waitable(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.epoll.as_fd())
+    }
+}
+
+fn flags(interest: Interest, mode: Mode) -> EventFlags {
+    let mut flags = match mode {
+        Mode::Oneshot => EventFlags::ONESHOT,
+        // What nobody asked for, a hang-up, would be reported by each wait.
+        Mode::Level if interest.is_empty() => EventFlags::ONESHOT,
+        Mode::Level => EventFlags::empty(),
+        Mode::Edge => EventFlags::ET,
+    };
+    if interest.contains(Interest::READABLE) {
+        flags |= EventFlags::IN | EventFlags::RDHUP;
+    }
+    if interest.contains(Interest::WRITABLE) {
+        flags |= EventFlags::OUT;
+    }
+    if interest.contains(Interest::PRIORITY) {
+        flags |= EventFlags::PRI;
+    }
+    flags
+}
+
+#[inline]
+fn readiness(flags: i32) -> Readiness {
+    let tells = |flag: i32, readiness: Readiness| if flags & flag == 0 { Readiness::empty() } else { readiness };
+    tells(libc::EPOLLIN, Readiness::READABLE)
+        | tells(libc::EPOLLOUT, Readiness::WRITABLE)
+        | tells(libc::EPOLLPRI, Readiness::PRIORITY)
+        | tells(libc::EPOLLRDHUP, Readiness::PEER_ENDED)
+        | tells(libc::EPOLLHUP, Readiness::HANG_UP)
+        | tells(libc::EPOLLERR, Readiness::FAILED)
+}

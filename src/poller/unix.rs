@@ -1,0 +1,15 @@
+//! The poller as a source itself.
+
+use super::Poller;
+use std::os::fd::BorrowedFd;
+
+impl Poller {
+    /// A descriptor that is readable for as long as the next wait would report something: to watch this poller by
+    /// another loop, a [`Port`](crate::Port) (attach a duplicate, submit [`op::Ready`](crate::op::Ready)) or another
+    /// poller, which then calls [`wait`](Poller::wait) with a time-out of 0. Use it for nothing else.
+    ///
+    /// The epoll instance or the kqueue; `None` on poll(2), which has none.
+    pub fn waitable(&self) -> Option<BorrowedFd<'_>> {
+        self.queue.waitable()
+    }
+}

@@ -1,0 +1,52 @@
+//! The readiness suite: the promises R1 to R12 of docs/READINESS.md, each in its file, run unchanged on every backend that
+//! a poller has here. `cargo test --test readiness -- poll::r04` runs a part of it. The harness is the contract suite's.
+
+#![cfg_attr(not(target_os = "linux"), allow(unused_macros))]
+
+#[cfg(target_os = "linux")]
+#[path = "../contract/support/mod.rs"]
+#[allow(dead_code, unused_imports)] // each suite uses its part of it
+mod support;
+#[cfg(target_os = "linux")]
+mod watch;
+
+/// Declares the files of tests, and lists what they export under their short names.
+macro_rules! promises {
+    ($($short:literal $file:ident),+ $(,)?) => {
+        $(mod $file;)+
+        fn promises() -> Vec<(&'static str, Vec<support::Case>)> {
+            vec![$(($short, $file::tests())),+]
+        }
+    };
+}
+
+#[cfg(target_os = "linux")]
+promises! {
+    "r01" r01_what_is_ready,
+    "r02" r02_level,
+    "r03" r03_oneshot,
+    "r04" r04_edge,
+    "r05" r05_what_events_tell,
+    "r06" r06_modify,
+    "r07" r07_close,
+    "r08" r08_delete,
+    "r09" r09_wait,
+    "r10" r10_notify,
+    "r11" r11_threads,
+    "r12" r12_costs,
+}
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    if let Some(code) = support::run_if_tracer() {
+        return code;
+    }
+    let check = |backend| watch::open(backend).map(drop).map_err(|error| error.to_string());
+    support::run(&promises(), support::Backends { all: anyport::Poller::BACKENDS, check })
+}
+
+/// The harness runs on Linux so far.
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    println!("skipped: the readiness suite: its harness does not run on this system yet");
+}

@@ -1,0 +1,139 @@
+//! R12: a wait is one system call, with a time-out or without; adding, modifying and deleting are one each at most; in
+//! steady state nothing allocates; descriptors are close-on-exec.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyport::Backend;
+use anyport::poller::{Interest, Mode};
+
+use crate::support::*;
+use crate::watch::*;
+
+pub(crate) fn tests() -> Vec<Case> {
+    cases! {
+        each_backend_isolated: [
+            a_timed_wait_is_one_system_call,
+            a_wait_for_an_event_is_one_system_call,
+            registering_costs_one_system_call_each,
+            an_edge_costs_no_rearming,
+            a_notification_costs_a_write_only_once,
+            steady_state_allocates_nothing,
+            descriptors_are_few_and_close_on_exec,
+        ],
+    }
+}
+
+const WAITS: [&str; 5] = ["epoll_wait", "epoll_pwait", "epoll_pwait2", "ppoll", "poll"];
+
+fn a_timed_wait_is_one_system_call(backend: Backend) {
+    let mut watch = poller(backend);
+    let (near, _far) = tcp_pair();
+    watch.add(&near, 1, Interest::READABLE, Mode::Level).expect("add");
+    watch.silent();
+    let (calls, ()) = count(|| {
+        for micros in [10, 1_500, 20] {
+            watch.poller.wait(&mut watch.events, Some(Duration::from_micros(micros))).expect("wait");
+        }
+    });
+    assert_eq!((calls.of_any(&WAITS), calls.total()), (3, 3), "{calls}");
+}
+
+fn a_wait_for_an_event_is_one_system_call(backend: Backend) {
+    let mut watch = poller(backend);
+    let (near, _far) = tcp_pair();
+    watch.add(&near, 1, Interest::WRITABLE, Mode::Level).expect("add");
+    watch.one();
+    let (calls, ()) = count(|| {
+        for timeout in [None, Some(Duration::ZERO), Some(Duration::from_millis(7))] {
+            assert_eq!(watch.poller.wait(&mut watch.events, timeout).expect("wait"), 1);
+        }
+    });
+    assert_eq!((calls.of_any(&WAITS), calls.total()), (3, 3), "{calls}");
+}
+
+fn registering_costs_one_system_call_each(backend: Backend) {
+    let mut watch = poller(backend);
+    let (near, _far) = tcp_pair();
+    watch.silent();
+    let (calls, ()) = count(|| {
+        watch.add(&near, 1, Interest::READABLE, Mode::Oneshot).expect("add");
+        for key in 0..10 {
+            watch.modify(&near, key, Interest::READABLE, Mode::Oneshot).expect("modify");
+        }
+        watch.delete(&near).expect("delete");
+    });
+    assert!(calls.total() <= 12, "{calls}");
+}
+
+/// On epoll the kernel arms an edge again; telling the poller costs nothing.
+fn an_edge_costs_no_rearming(backend: Backend) {
+    let mut watch = poller(backend);
+    let (near, mut far) = tcp_pair();
+    near.set_nonblocking(true).expect("non-blocking");
+    watch.add(&near, 1, Interest::READABLE, Mode::Edge).expect("add");
+    let mut buf = [0; 16];
+    let (calls, ()) = count(|| {
+        for _ in 0..10 {
+            far.write_all(b"x").expect("send");
+            watch.one();
+            while watch.try_io(&near, Interest::READABLE, || (&near).read(&mut buf)).is_ok() {}
+        }
+    });
+    assert_eq!(calls.of_any(&WAITS), 10, "{calls}");
+    assert_eq!(calls.except(&WAITS).of_any(&["sendto", "recvfrom", "read", "write"]), 30, "{calls}");
+    assert_eq!(calls.total(), 40, "{calls}");
+}
+
+fn a_notification_costs_a_write_only_once(backend: Backend) {
+    let mut watch = poller(backend);
+    let (calls, ()) = count(|| {
+        for _ in 0..10 {
+            watch.notify();
+        }
+    });
+    assert_eq!((calls.of("write"), calls.total()), (1, 1), "{calls}");
+    watch.poller.wait(&mut watch.events, None).expect("wait");
+}
+
+fn steady_state_allocates_nothing(backend: Backend) {
+    let mut watch = poller(backend);
+    let pairs: Vec<(TcpStream, TcpStream)> = (0..20).map(|_| tcp_pair()).collect();
+    for (key, (near, _)) in pairs.iter().enumerate() {
+        watch.add(near, key, Interest::WRITABLE, Mode::Oneshot).expect("add");
+    }
+    let mut round = || {
+        let count = watch.poller.wait(&mut watch.events, None).expect("wait");
+        assert_eq!(count, 20);
+        for event in &watch.events {
+            let (near, _) = &pairs[event.key];
+            watch.poller.modify(near, event.key, Interest::WRITABLE, Mode::Oneshot).expect("modify");
+        }
+        watch.poller.wait(&mut watch.events, Some(Duration::ZERO)).expect("look");
+        for (key, (near, _)) in pairs.iter().enumerate() {
+            watch.poller.delete(near).expect("delete");
+            watch.poller.add(near, key, Interest::WRITABLE, Mode::Oneshot).expect("add");
+        }
+    };
+    round();
+    round();
+    let (used, ()) = counted(|| {
+        for _ in 0..10 {
+            round();
+        }
+    });
+    assert_eq!(used.allocations, 0, "{used:?}");
+}
+
+fn descriptors_are_few_and_close_on_exec(backend: Backend) {
+    let before = descriptors();
+    let watch = poller(backend);
+    let opened: Vec<_> = descriptors().into_iter().filter(|(fd, _)| !before.contains_key(fd)).collect();
+    assert!(opened.len() <= 2, "{opened:?}");
+    for (fd, what) in &opened {
+        assert!(close_on_exec(*fd), "{what}");
+    }
+    drop(watch);
+    assert_eq!(descriptors(), before);
+}
