@@ -1,17 +1,17 @@
 //! A completion: a value that owns what was lent.
 
 use crate::buf::pool::Pool;
-use crate::handle::{Kind, Source};
+use crate::handle::Kind;
 use crate::op::Unpack;
 use crate::op::front::Value;
 use crate::outcome::Outcome;
 use crate::payload::{Room, VTable, take};
+use crate::sys::Source;
 use crate::{OpId, Token};
 use std::any::TypeId;
 use std::fmt;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 /// An operation that is done (or, of a multishot one, a part of it), from [`Port::next`](crate::Port::next).
@@ -35,11 +35,13 @@ pub struct Completion {
 /// What a non-negative outcome stands for. The completion owns it.
 pub(crate) enum Means {
     Count,
-    /// A descriptor: of which kind, and whether non-blocking, where that is known.
-    Descriptor {
+    /// An accepted socket: of which kind, where that is known, and whether non-blocking.
+    Accepted {
         kind: Option<Kind>,
-        nonblocking: Option<bool>,
+        nonblocking: bool,
     },
+    /// An opened file.
+    Opened,
     /// Bytes in a buffer of this pool.
     Buffer(Rc<Pool>),
 }
@@ -138,11 +140,12 @@ fn value(outcome: Outcome, means: Means) -> io::Result<Value> {
     let n = outcome.result()?;
     Ok(match means {
         Means::Count => Value::Done(n),
-        Means::Descriptor { kind, nonblocking } => {
-            // SAFETY: the call made this descriptor for this operation, and the outcome is its only owner.
-            let fd = unsafe { OwnedFd::from_raw_fd(n as RawFd) };
-            Value::Source(Source { fd, kind, nonblocking })
+        Means::Accepted { kind, nonblocking } => {
+            // SAFETY: the call made this socket for this operation, and the outcome is its only owner.
+            Value::Source(unsafe { Source::accepted(n, kind, nonblocking) })
         }
+        // SAFETY: as above, this file.
+        Means::Opened => Value::Source(unsafe { Source::opened(n) }),
         Means::Buffer(pool) => match outcome.buffer() {
             Some(index) => Value::Buf(pool.lend(index, n)),
             None => Value::Done(n),

@@ -13,6 +13,7 @@
 //! | the backend is not available here | `Unsupported` |
 //! | the port was made in another process (before a fork) | `Unsupported` |
 
+pub(crate) use crate::sys::errno::*;
 use std::io::{Error, ErrorKind};
 
 /// True when an operation ended because it was cancelled ([`Port::cancel`](crate::Port::cancel)),
@@ -46,11 +47,12 @@ pub(crate) enum Refusal {
     PathWithNul,
     OpenForNothing,
     Forked,
+    NoSocket,
 }
 
 impl Refusal {
     /// In the order of their numbers.
-    pub(crate) const ALL: [Refusal; 7] = [
+    pub(crate) const ALL: [Refusal; 8] = [
         Refusal::StaleHandle,
         Refusal::BusyHandle,
         Refusal::NoRoom,
@@ -58,6 +60,7 @@ impl Refusal {
         Refusal::PathWithNul,
         Refusal::OpenForNothing,
         Refusal::Forked,
+        Refusal::NoSocket,
     ];
 }
 
@@ -79,6 +82,7 @@ impl From<Refusal> for Error {
             Refusal::Offset => (ErrorKind::InvalidInput, "a file offset is at most 2^63 - 1"),
             Refusal::PathWithNul => (ErrorKind::InvalidInput, "a path cannot contain a NUL byte"),
             Refusal::OpenForNothing => (ErrorKind::InvalidInput, "open a file for reading, writing or both"),
+            Refusal::NoSocket => (ErrorKind::InvalidInput, "the object is no socket"),
             Refusal::Forked => (
                 ErrorKind::Unsupported,
                 "the port was made before a fork, in the parent process; make a new one in the child",
@@ -86,38 +90,4 @@ impl From<Refusal> for Error {
         };
         Error::new(kind, text)
     }
-}
-
-/// The number that says "cancelled".
-pub(crate) const CANCELLED: i32 = libc::ECANCELED;
-
-/// The number that says "the deadline passed".
-pub(crate) const TIMED_OUT: i32 = libc::ETIMEDOUT;
-
-/// The pool of receive buffers is empty; the port waits for one instead of reporting this.
-pub(crate) const NO_BUFFER: i32 = libc::ENOBUFS;
-
-/// The call would have blocked.
-pub(crate) fn would_block(errno: i32) -> bool {
-    errno == libc::EAGAIN || errno == libc::EWOULDBLOCK
-}
-
-/// The connection broke: there is none any more.
-pub(crate) fn is_broken(errno: i32) -> bool {
-    matches!(errno, libc::ECONNRESET | libc::ECONNABORTED | libc::ETIMEDOUT)
-}
-
-/// There is no connection, because it could not be made.
-pub(crate) fn is_unreached(errno: i32) -> bool {
-    is_broken(errno) || matches!(errno, libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH)
-}
-
-/// The system is out of something that comes back (descriptors, memory): worth another try later.
-pub(crate) fn is_exhaustion(errno: i32) -> bool {
-    matches!(errno, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-}
-
-/// An accept error that concerns only the one connection that was lost before it was accepted.
-pub(crate) fn is_lost_connection(errno: i32) -> bool {
-    matches!(errno, libc::ECONNABORTED | libc::EPROTO | libc::EPERM)
 }

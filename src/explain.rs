@@ -3,6 +3,7 @@
 
 use crate::backend::{Backend, Engine};
 use crate::op::raw::{Direction, RawOp};
+use crate::sys::{NO_OBJECT, OpenHow};
 use std::fmt;
 use std::net::Shutdown;
 use std::ptr;
@@ -119,12 +120,12 @@ fn samples() -> [(&'static str, RawOp); 24] {
         ("send-to", RawOp::SendMsg { scratch }),
         ("shutdown", RawOp::Shutdown { how: Shutdown::Write }),
         ("ready", RawOp::Ready { direction: Direction::Read }),
-        ("open", RawOp::Open { path: ptr::null(), flags: 0, mode: 0 }),
+        ("open", RawOp::Open { path: ptr::null(), how: OpenHow::default() }),
         ("read-at", RawOp::ReadAt { buf, len: 1, offset: 0 }),
         ("write-at", RawOp::WriteAt { buf, len: 1, offset: 0 }),
         ("fsync", RawOp::Sync { data: false }),
         ("metadata", RawOp::Stat { path: ptr::null(), scratch }),
-        ("close", RawOp::Close { fd: -1 }),
+        ("close", RawOp::Close { object: NO_OBJECT }),
         ("blocking closure", RawOp::Call { run: |_| (), payload: ptr::null_mut() }),
         ("post", RawOp::Timer { overruled: false }),
     ]

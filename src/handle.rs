@@ -2,20 +2,17 @@
 //!
 //! A [`Handle`] is a `Copy` index with a generation; the port owns the descriptor behind it. Each has
 //! a FIFO per direction ([`Lane`]), linked through the slots, so that operations of one direction take
-//! effect in order, whatever the backend. [`Source`] is anything that can be attached.
+//! effect in order, whatever the backend.
 //!
 //! Invariant: an operation on a handle is in exactly one of its lanes from `submit` until it is
 //! finished; in an ordered lane only the head may be with the backend.
 
-use crate::backend::quirks;
 use crate::error;
-use crate::op::raw::{LANES, Lane, RawOp, Reads};
+use crate::op::raw::{LANES, Lane, RawOp};
 use crate::outcome::Outcome;
 use crate::slot::{NONE, Slots};
-use rustix::fs::FileType;
+use crate::sys::{self, NO_OBJECT, Notes, Object, Raw};
 use std::fmt;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Names an OS object that has joined a port, from [`Port::attach`](crate::Port::attach).
 ///
@@ -59,68 +56,6 @@ impl Kind {
     }
 }
 
-/// An OS object on its way into a port: made by `into()` from the standard library's sockets, files
-/// and pipes, an `OwnedFd`, a `socket2::Socket`, or what an accept or open resulted in.
-#[derive(Debug)]
-pub struct Source {
-    pub(crate) fd: OwnedFd,
-    /// `None`: to be asked of the system.
-    pub(crate) kind: Option<Kind>,
-    /// Whether `O_NONBLOCK` is set, where that is known.
-    pub(crate) nonblocking: Option<bool>,
-}
-
-impl Source {
-    /// Asks the system what is not known: fstat(2), and type and protocol of a socket.
-    pub(crate) fn kind(&self) -> io::Result<Kind> {
-        if let Some(kind) = self.kind {
-            return Ok(kind);
-        }
-        let stat = rustix::fs::fstat(&self.fd)?;
-        Ok(match FileType::from_raw_mode(stat.st_mode as _) {
-            FileType::Socket => match rustix::net::sockopt::socket_type(&self.fd)? {
-                rustix::net::SocketType::STREAM if quirks::is_tcp(&self.fd)? => Kind::Tcp,
-                rustix::net::SocketType::STREAM => Kind::Stream,
-                _ => Kind::Datagram,
-            },
-            FileType::RegularFile | FileType::BlockDevice | FileType::Directory => Kind::File,
-            _ => Kind::Pipe,
-        })
-    }
-}
-
-impl From<OwnedFd> for Source {
-    fn from(fd: OwnedFd) -> Source {
-        Source { fd, kind: None, nonblocking: None }
-    }
-}
-
-macro_rules! source_from {
-    ($($from:ty => $kind:expr),* $(,)?) => {$(
-        impl From<$from> for Source {
-            fn from(object: $from) -> Source {
-                Source { fd: object.into(), kind: $kind, nonblocking: None }
-            }
-        }
-    )*};
-}
-
-source_from! {
-    std::net::TcpStream => Some(Kind::Tcp),
-    std::net::TcpListener => Some(Kind::Tcp),
-    std::net::UdpSocket => Some(Kind::Datagram),
-    std::os::unix::net::UnixStream => Some(Kind::Stream),
-    std::os::unix::net::UnixListener => Some(Kind::Stream),
-    std::os::unix::net::UnixDatagram => Some(Kind::Datagram),
-    std::fs::File => None,
-    socket2::Socket => None,
-    std::io::PipeReader => Some(Kind::Pipe),
-    std::io::PipeWriter => Some(Kind::Pipe),
-    std::process::ChildStdin => None,
-    std::process::ChildStdout => None,
-    std::process::ChildStderr => None,
-}
-
 /// First and last operation of a lane.
 #[derive(Clone, Copy)]
 pub(crate) struct List {
@@ -137,28 +72,15 @@ impl List {
 
 const EMPTY: List = List { head: NONE, tail: NONE };
 
-/// What a reactor knows about the readiness of a handle.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Readiness {
-    /// The selector knows the descriptor.
-    pub(crate) registered: bool,
-    /// The last read said that no more of these is there: wait for an edge, don't try.
-    pub(crate) read_exhausted: Option<Reads>,
-    pub(crate) write_exhausted: bool,
-    /// A hang-up, error or urgent data came with an edge: a short read no longer means "drained".
-    pub(crate) distrust_short_reads: bool,
-}
-
 /// An attached object.
 pub(crate) struct Entry {
-    fd: RawFd,
+    object: Raw,
     pub(crate) generation: u32,
     lanes: [List; LANES],
     pub(crate) state: HandleState,
     pub(crate) kind: Kind,
-    pub(crate) readiness: Readiness,
-    /// `O_NONBLOCK` was changed by attach, and detach changes it back.
-    pub(crate) flag_changed: bool,
+    /// What the backend knows about it.
+    pub(crate) notes: Notes,
     /// The connect in flight, if there is one: receives wait for it.
     pub(crate) connecting: bool,
     /// The error number that receives report instead of an end of the stream, or 0: [`Entry::truth`].
@@ -180,13 +102,9 @@ pub(crate) enum HandleState {
 }
 
 impl Entry {
-    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: an entry that is not free owns an open descriptor, until `Handles::remove`.
-        unsafe { BorrowedFd::borrow_raw(self.fd) }
-    }
-
-    pub(crate) fn raw_fd(&self) -> RawFd {
-        self.fd
+    /// Names the object, which an entry that is not free owns until `Handles::remove`.
+    pub(crate) fn raw(&self) -> Raw {
+        self.object
     }
 
     pub(crate) fn lane(&self, lane: Lane) -> List {
@@ -203,7 +121,7 @@ impl Entry {
         }
         match (raw, outcome.errno()) {
             (RawOp::Connect { .. }, None) => self.failure = 0,
-            (RawOp::Connect { .. }, Some(errno)) if error::is_unreached(errno) => self.failure = libc::ENOTCONN,
+            (RawOp::Connect { .. }, Some(errno)) if error::is_unreached(errno) => self.failure = error::NOT_CONNECTED,
             (_, Some(errno)) if error::is_broken(errno) => self.failure = errno,
             (RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::RecvPooled { .. }, None) if self.failure != 0 => {
                 return Outcome::error(self.failure);
@@ -253,16 +171,14 @@ impl Handles {
         (entry.generation == handle.generation && entry.state == HandleState::Open).then_some(handle.index)
     }
 
-    pub(crate) fn insert(&mut self, fd: OwnedFd, kind: Kind, flag_changed: bool) -> Handle {
-        use std::os::fd::IntoRawFd;
+    pub(crate) fn insert(&mut self, object: Object, kind: Kind, notes: Notes) -> Handle {
         let entry = Entry {
-            fd: fd.into_raw_fd(),
+            object: sys::into_raw(object),
             generation: self.first_generation,
             lanes: [EMPTY; LANES],
             state: HandleState::Open,
             kind,
-            readiness: Readiness::default(),
-            flag_changed,
+            notes,
             connecting: false,
             failure: 0,
         };
@@ -287,16 +203,16 @@ impl Handles {
         Handle { index, generation }
     }
 
-    /// Takes the descriptor out; the handle is stale from now on.
-    pub(crate) fn remove(&mut self, index: u32) -> OwnedFd {
+    /// Takes the object out; the handle is stale from now on.
+    pub(crate) fn remove(&mut self, index: u32) -> Object {
         let free = self.free;
         let entry = self.entry_mut(index);
         debug_assert!(entry.is_idle());
         entry.generation = entry.generation.wrapping_add(1);
         entry.state = HandleState::Free { next: free };
         self.free = index;
-        // SAFETY: the entry owned the descriptor and is free now, so nobody else will close it.
-        unsafe { OwnedFd::from_raw_fd(std::mem::replace(&mut self.entry_mut(index).fd, -1)) }
+        // SAFETY: the entry owned the object and is free now, so nobody else will close it.
+        unsafe { sys::from_raw(std::mem::replace(&mut self.entry_mut(index).object, NO_OBJECT)) }
     }
 
     /// Puts slot `index` at the end of its lane.
@@ -336,12 +252,12 @@ impl Handles {
         }
     }
 
-    /// The descriptors that are still attached, for when the port is dropped.
+    /// Closes the objects that are still attached, for when the port is dropped.
     pub(crate) fn drain(&mut self) {
         for entry in self.chunks.iter_mut().flatten() {
             if !matches!(entry.state, HandleState::Free { .. }) {
-                // SAFETY: an entry that is not free owns its descriptor; it is marked free here.
-                drop(unsafe { OwnedFd::from_raw_fd(entry.fd) });
+                // SAFETY: an entry that is not free owns its object; it is marked free here.
+                drop(unsafe { sys::from_raw(entry.object) });
                 entry.state = HandleState::Free { next: NONE };
             }
         }
@@ -356,16 +272,5 @@ impl Drop for Handles {
     }
 }
 
-/// Sets or clears `O_NONBLOCK`; says whether that was a change.
-pub(crate) fn set_nonblocking(fd: impl AsFd, on: bool) -> io::Result<bool> {
-    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-    let flags = fcntl_getfl(&fd)?;
-    if flags.contains(OFlags::NONBLOCK) == on {
-        return Ok(false);
-    }
-    fcntl_setfl(&fd, if on { flags | OFlags::NONBLOCK } else { flags - OFlags::NONBLOCK })?;
-    Ok(true)
-}
-
-#[cfg(test)]
+#[cfg(all(test, unix))]
 const _: () = assert!(size_of::<Entry>() <= 72, "an entry is part of what an idle connection costs");

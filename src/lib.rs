@@ -31,67 +31,41 @@
 //! operation's [`Completion`]. A completion owns what was lent. The promises that hold on every
 //! backend are listed in the project's `docs/CONTRACT.md`.
 
-#[cfg(not(unix))]
-compile_error!("Anyport has no backend for this system yet: build it for Linux, macOS or a BSD");
+#[cfg(not(any(unix, windows)))]
+compile_error!("Anyport has no backend for this system: build it for Linux, macOS, a BSD or Windows");
 
-#[cfg(unix)]
 mod backend;
-#[cfg(unix)]
 pub mod buf;
-#[cfg(unix)]
 mod builder;
-#[cfg(unix)]
 mod clock;
-#[cfg(unix)]
 mod completion;
-#[cfg(unix)]
 mod core;
-#[cfg(unix)]
 pub mod error;
-#[cfg(unix)]
 mod explain;
-#[cfg(unix)]
-mod fork;
-#[cfg(unix)]
 mod handle;
-#[cfg(unix)]
 pub mod op;
-#[cfg(unix)]
 mod outcome;
-#[cfg(unix)]
 mod payload;
 #[cfg(unix)]
 pub mod poller;
-#[cfg(unix)]
 mod port;
-#[cfg(unix)]
 mod poster;
-#[cfg(unix)]
 mod scratch;
-#[cfg(unix)]
 mod slot;
 mod sys;
-#[cfg(unix)]
 mod timer;
 
-#[cfg(unix)]
 pub use backend::Backend;
-#[cfg(unix)]
 pub use builder::Builder;
-#[cfg(unix)]
 pub use completion::Completion;
-#[cfg(unix)]
 pub use explain::{Candidate, Carrier, Explanation, Feature, OperationRow, Verdict};
-#[cfg(unix)]
-pub use handle::{Handle, Source};
+pub use handle::Handle;
 #[cfg(unix)]
 pub use poller::Poller;
-#[cfg(unix)]
 pub use port::Port;
-#[cfg(unix)]
 pub use poster::{PostError, Poster};
-#[cfg(unix)]
 pub use slot::OpId;
+pub use sys::{Object, Source};
 
 /// What the user calls an operation: it comes back with the operation's completions, unchanged.
 ///

@@ -5,10 +5,10 @@
 //! so nothing is allocated or dropped on the way. Whoever holds an outcome is responsible for the
 //! descriptor or buffer in it; [`Completion`](crate::Completion) is the one place where that ends.
 
-use crate::error::Refusal;
+use crate::error::{self, Refusal};
 use std::io;
 
-/// A count or descriptor (0 and up), an error number (-4095 to -1), or one of the port's own refusals.
+/// A count or descriptor (0 and up), an error number (down to -(2^31 - 1)), or one of the port's own refusals.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Outcome {
     code: i64,
@@ -18,8 +18,8 @@ pub(crate) struct Outcome {
 
 const NO_BUFFER: u32 = u32::MAX;
 
-/// Below all error numbers (Linux: MAX_ERRNO is 4095).
-const REFUSALS: i64 = -4096;
+/// Below all error numbers.
+const REFUSALS: i64 = -(1 << 32);
 
 impl Outcome {
     #[inline]
@@ -85,21 +85,10 @@ impl Outcome {
     }
 }
 
-/// From a system call of rustix.
-impl From<rustix::io::Result<usize>> for Outcome {
-    #[inline]
-    fn from(result: rustix::io::Result<usize>) -> Outcome {
-        match result {
-            Ok(n) => Outcome::done(n),
-            Err(errno) => Outcome::error(errno.raw_os_error()),
-        }
-    }
-}
-
 /// From something whose errors come from the system.
 impl From<io::Error> for Outcome {
     fn from(error: io::Error) -> Outcome {
-        Outcome::error(error.raw_os_error().unwrap_or(libc::EIO))
+        Outcome::error(error.raw_os_error().unwrap_or(error::OTHER))
     }
 }
 
@@ -114,7 +103,7 @@ mod tests {
             let error = Outcome::refused(refusal).result().unwrap_err();
             assert_eq!(error.to_string(), io::Error::from(refusal).to_string());
         }
-        assert_eq!(Outcome::error(libc::EPIPE).result().unwrap_err().raw_os_error(), Some(libc::EPIPE));
+        assert_eq!(Outcome::error(32).result().unwrap_err().raw_os_error(), Some(32));
         assert_eq!(Outcome::done(7).result().unwrap(), 7);
     }
 }

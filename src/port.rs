@@ -15,8 +15,7 @@ use crate::completion::{Completion, Means};
 use crate::core::{Core, Event};
 use crate::error::{self, Refusal};
 use crate::explain::{self, Explanation};
-use crate::fork::ForkGuard;
-use crate::handle::{Handle, HandleState, Handles, Source, set_nonblocking};
+use crate::handle::{Entry, Handle, HandleState, Handles};
 use crate::op::Operation;
 use crate::op::front::{Lowered, Place, table};
 use crate::op::raw::{Lane, RawOp};
@@ -24,13 +23,13 @@ use crate::outcome::Outcome;
 use crate::payload::VTable;
 use crate::poster::{Inbox, Mail, Poster};
 use crate::slot::{NONE, OpId, Slots, State};
+use crate::sys::{self, ForkGuard, Object, Source};
 use crate::timer::Wheel;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -131,48 +130,45 @@ impl Port {
         explain::explain(&self.engine)
     }
 
-    /// Lets an OS object join: a socket, pipe, terminal, file, any `OwnedFd`. The port owns it until
-    /// it is [closed](crate::op::Close), [detached](Port::detach) or the port is dropped.
+    /// Lets an OS object join: a socket, pipe, terminal, file, any `OwnedFd` (on Windows any
+    /// `OwnedSocket` or `OwnedHandle`). The port owns it until it is [closed](crate::op::Close),
+    /// [detached](Port::detach) or the port is dropped.
     ///
-    /// The descriptor is made non-blocking (or blocking, on io_uring), which others that share the open
-    /// file see, too; `detach` undoes it.
+    /// On a Unix the descriptor is made non-blocking (or blocking, on io_uring), which others that share
+    /// the open file see, too; `detach` undoes it. On Windows the object joins the port's I/O completion
+    /// port; one that is not open for overlapped calls is served by the blocking pool.
     ///
     /// # Errors
-    /// The system's, from fstat(2), getsockopt(2) or fcntl(2); `Unsupported` in a forked child.
+    /// The system's, from fstat(2), getsockopt(2) or fcntl(2), or from `CreateIoCompletionPort`;
+    /// `Unsupported` in a forked child.
     pub fn attach(&mut self, source: impl Into<Source>) -> io::Result<Handle> {
         self.refuse_child()?;
         let source = source.into();
         let kind = source.kind()?;
-        let flag_changed = self.engine.attach(&source, kind)?;
-        Ok(self.core.handles.insert(source.fd, kind, flag_changed))
+        let notes = self.engine.attach(&source, kind)?;
+        Ok(self.core.handles.insert(source.into_object(), kind, notes))
     }
 
-    /// Lets an OS object leave; the handle is stale from now on.
+    /// Lets an OS object leave; the handle is stale from now on. (An `OwnedFd` on a Unix.)
     ///
     /// # Errors
-    /// `NotFound` for a stale handle, `ResourceBusy` while operations are in flight on it.
-    pub fn detach(&mut self, handle: Handle) -> io::Result<OwnedFd> {
+    /// `NotFound` for a stale handle, `ResourceBusy` while operations are in flight on it; on a Windows
+    /// before 8.1, where nothing leaves a completion port, `Unsupported`. The object stays with the port
+    /// then.
+    pub fn detach(&mut self, handle: Handle) -> io::Result<Object> {
         self.refuse_child()?;
         let index = self.core.handles.find(handle).ok_or(Refusal::StaleHandle)?;
-        let entry = self.core.handles.entry(index);
-        if !entry.is_idle() {
+        if !self.core.handles.entry(index).is_idle() {
             return Err(Refusal::BusyHandle.into());
         }
-        if entry.flag_changed {
-            let on = self.engine.backend() == Backend::Uring;
-            set_nonblocking(entry.fd(), on)?;
-        }
+        self.engine.detach(&mut self.core, index)?;
         self.engine.release(&mut self.core, index);
         Ok(self.core.handles.remove(index))
     }
 
-    /// The descriptor behind a handle, for socket options and addresses.
-    ///
-    /// # Errors
-    /// `NotFound` for a stale handle.
-    pub fn as_fd(&self, handle: Handle) -> io::Result<BorrowedFd<'_>> {
-        let index = self.core.handles.find(handle).ok_or(Refusal::StaleHandle)?;
-        Ok(self.core.handles.entry(index).fd())
+    /// What is behind a handle, for the accessors of each system (`sys/`).
+    pub(crate) fn entry(&self, handle: Handle) -> Option<&Entry> {
+        self.core.handles.find(handle).map(|index| self.core.handles.entry(index))
     }
 
     /// Submits an operation, lending what it owns to the system. Cannot fail: whatever is wrong
@@ -577,8 +573,8 @@ impl Port {
     /// Nothing is in flight on the handle any more: its descriptor can go.
     fn start_close(&mut self, slot: u32, handle: u32) {
         self.engine.release(&mut self.core, handle);
-        let fd = self.core.handles.remove(handle).into_raw_fd();
-        self.core.slots.head_mut(slot).raw = RawOp::Close { fd };
+        let object = sys::into_raw(self.core.handles.remove(handle));
+        self.core.slots.head_mut(slot).raw = RawOp::Close { object };
         self.starts.push_back(slot);
     }
 
@@ -683,12 +679,12 @@ impl Port {
         self.handed_out += 1;
         let head = self.core.slots.head(slot);
         let means = match head.raw {
-            RawOp::Accept { .. } => Means::Descriptor {
+            RawOp::Accept { .. } => Means::Accepted {
                 kind: head.kind.filter(|kind| kind.is_stream()),
                 // Accepted by the ring, or by a call that asked for what the reactor needs.
-                nonblocking: Some(head.polled || self.engine.backend() != Backend::Uring),
+                nonblocking: head.polled || self.engine.backend() != Backend::Uring,
             },
-            RawOp::Open { .. } => Means::Descriptor { kind: None, nonblocking: None },
+            RawOp::Open { .. } => Means::Opened,
             RawOp::RecvPooled { .. } => Means::Buffer(self.core.pool.clone()),
             _ => Means::Count,
         };

@@ -6,13 +6,13 @@
 //! accesses, so at least one of them sees the other: no wake-up is lost, and a busy port is woken
 //! with no system call.
 
-use crate::backend::waker::Waker;
 use crate::completion::{Completion, Means};
 use crate::op::Post;
 use crate::op::front::table;
 use crate::outcome::Outcome;
 use crate::payload::{Room, VTable, put};
 use crate::slot::NONE;
+use crate::sys::Waker;
 use crate::{OpId, Token};
 use std::collections::VecDeque;
 use std::fmt;

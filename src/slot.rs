@@ -2,7 +2,8 @@
 //!
 //! A slot is one operation from `submit` until its final completion is taken. Its payload sits in
 //! the slot, where the system may be writing to it, so payloads are only ever reached through raw
-//! pointers and never covered by a reference to the slot: [`Slots::head`] borrows everything else.
+//! pointers and never covered by a reference to the slot: [`Slots::head`] borrows everything else. The same
+//! holds for the [`Block`] in which Windows keeps an overlapped call.
 //! Slots are allocated in chunks that never move and are kept for reuse until the port is dropped.
 //!
 //! Who owns the payload's memory, by [`State`]: `Queued`, `Parked`, `Finished`: the port. `Started`,
@@ -12,6 +13,7 @@ use crate::Token;
 use crate::handle::Kind;
 use crate::op::raw::{Lane, RawOp};
 use crate::payload::{Room, VTable};
+use crate::sys::Block;
 use std::alloc::{self, Layout};
 use std::fmt;
 use std::ptr::NonNull;
@@ -81,6 +83,7 @@ pub(crate) struct Head {
 struct Slot {
     head: Head,
     payload: Room,
+    block: Block,
 }
 
 /// Slots in a chunk.
@@ -137,6 +140,14 @@ impl Slots {
     pub(crate) fn payload(&self, index: u32) -> *mut Room {
         // SAFETY: within the chunk, as for `slot`; no reference is made.
         unsafe { &raw mut (*self.slot(index)).payload }
+    }
+
+    /// The memory of the slot's overlapped call. Who may use it: see the module's list of states.
+    #[cfg_attr(unix, expect(dead_code, reason = "no backend of a Unix keeps anything there"))]
+    #[inline]
+    pub(crate) fn block(&self, index: u32) -> *mut Block {
+        // SAFETY: within the chunk, as for `slot`; no reference is made.
+        unsafe { &raw mut (*self.slot(index)).block }
     }
 
     /// Takes a free slot; its generation is already that of its new operation.
@@ -204,8 +215,9 @@ impl Slots {
                 polled: false,
                 kind: None,
             };
+            let block = Block::of_slot(first + i as u32);
             // SAFETY: slot `i` lies within the allocation just made; nothing is dropped by writing.
-            unsafe { chunk.as_ptr().add(i).write(Slot { head, payload: Room::new() }) };
+            unsafe { chunk.as_ptr().add(i).write(Slot { head, payload: Room::new(), block }) };
             self.free = first + i as u32;
         }
         self.chunks.push(chunk);
@@ -235,7 +247,7 @@ impl Drop for Slots {
     }
 }
 
-const _: () = assert!(size_of::<Slot>() <= 160, "a slot is what an idle connection costs");
+const _: () = assert!(size_of::<Slot>() <= 160 + size_of::<Block>(), "a slot is what an idle connection costs");
 
 #[cfg(test)]
 mod tests {

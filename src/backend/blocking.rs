@@ -4,19 +4,18 @@
 //! blocks the port's thread. A job points into its operation's slot, which the port keeps in place
 //! until the result has come back through the inbox; so dropping the pool joins its threads.
 
-use super::perform::perform_blocking;
 use crate::op::raw::RawOp;
 use crate::poster::{Inbox, Mail};
+use crate::sys::{Raw, perform_blocking, prepare_worker};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::RawFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 struct Job {
     slot: u32,
     raw: RawOp,
-    fd: RawFd,
+    object: Raw,
 }
 
 // SAFETY: the pointers in `raw` lead into the operation's payload, which nobody but the thread that
@@ -60,7 +59,7 @@ impl Blocking {
     ///
     /// # Errors
     /// When no thread could be started and there is none.
-    pub(crate) fn submit(&mut self, slot: u32, raw: RawOp, fd: RawFd) -> io::Result<()> {
+    pub(crate) fn submit(&mut self, slot: u32, raw: RawOp, object: Raw) -> io::Result<()> {
         let mut queue = self.shared.lock();
         let short = queue.jobs.len() >= queue.idle;
         if short && self.threads.len() < self.max {
@@ -72,7 +71,7 @@ impl Blocking {
                 Err(_) => {} // the threads that there are will get to it
             }
         }
-        queue.jobs.push_back(Job { slot, raw, fd });
+        queue.jobs.push_back(Job { slot, raw, object });
         drop(queue);
         self.shared.work.notify_one();
         Ok(())
@@ -96,21 +95,15 @@ impl Drop for Blocking {
     }
 }
 
-/// A thread's life. All signals are blocked in it: they are for the user's threads, and a write to a
-/// broken pipe must not raise one.
+/// A thread's life.
 fn work(shared: &Shared) {
-    // SAFETY: a set of this frame, filled before its use.
-    unsafe {
-        let mut all = std::mem::zeroed();
-        libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
-    }
+    prepare_worker();
     let mut queue = shared.lock();
     loop {
         if let Some(job) = queue.jobs.pop_front() {
             drop(queue);
             // SAFETY: the port keeps the payload in place until it has the result (module header).
-            let outcome = unsafe { perform_blocking(&job.raw, job.fd) };
+            let outcome = unsafe { perform_blocking(&job.raw, job.object) };
             // The port takes its results before it closes the inbox, so this is not refused.
             let _ = shared.inbox.send(Mail::Finished { slot: job.slot, outcome });
             queue = shared.lock();

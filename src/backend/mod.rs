@@ -7,23 +7,30 @@
 //! To add one: a file with these verbs, a variant here, and its rows in `explain`.
 
 pub(crate) mod blocking;
+#[cfg(windows)]
+pub(crate) mod iocp;
+#[cfg(unix)]
 pub(crate) mod perform;
+#[cfg(unix)]
 pub(crate) mod quirks;
+#[cfg(unix)]
 pub(crate) mod reactor;
 #[cfg(target_os = "linux")]
 pub(crate) mod uring;
-pub(crate) mod waker;
 
 use crate::builder::Builder;
 use crate::core::{Core, Event};
 use crate::explain::{Carrier, Feature};
-use crate::handle::{Kind, Source};
+use crate::handle::Kind;
 use crate::op::raw::RawOp;
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
+use crate::sys::{Notes, Source};
+#[cfg(unix)]
 use reactor::Reactor;
 #[cfg(target_os = "linux")]
 use reactor::epoll::Epoll;
+#[cfg(unix)]
 use reactor::poll::Poll;
 use std::fmt;
 use std::io;
@@ -41,6 +48,8 @@ pub enum Backend {
     Epoll,
     /// poll(2): every Unix has it. Its cost grows with the number of waiting handles.
     Poll,
+    /// Windows' I/O completion ports.
+    Iocp,
 }
 
 impl Backend {
@@ -49,8 +58,12 @@ impl Backend {
     pub const ALL: &[Backend] = &[Backend::Uring, Backend::Epoll, Backend::Poll];
 
     /// All backends that this system could have, the preferred one first.
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(all(unix, not(target_os = "linux")))]
     pub const ALL: &[Backend] = &[Backend::Poll];
+
+    /// All backends that this system could have, the preferred one first.
+    #[cfg(windows)]
+    pub const ALL: &[Backend] = &[Backend::Iocp];
 
     /// The name that `ANYPORT_BACKEND` and the program's `--backend` take.
     pub const fn name(self) -> &'static str {
@@ -58,6 +71,7 @@ impl Backend {
             Backend::Uring => "io_uring",
             Backend::Epoll => "epoll",
             Backend::Poll => "poll",
+            Backend::Iocp => "iocp",
         }
     }
 
@@ -114,7 +128,10 @@ pub(crate) enum Engine {
     Uring(Box<uring::Uring>),
     #[cfg(target_os = "linux")]
     Epoll(Reactor<Epoll>),
+    #[cfg(unix)]
     Poll(Reactor<Poll>),
+    #[cfg(windows)]
+    Iocp(iocp::Iocp),
 }
 
 /// Calls the same verb on whichever backend it is.
@@ -125,7 +142,10 @@ macro_rules! each {
             Engine::Uring($backend) => $call,
             #[cfg(target_os = "linux")]
             Engine::Epoll($backend) => $call,
+            #[cfg(unix)]
             Engine::Poll($backend) => $call,
+            #[cfg(windows)]
+            Engine::Iocp($backend) => $call,
         }
     };
 }
@@ -137,8 +157,10 @@ impl Engine {
             Backend::Uring => Ok(Engine::Uring(Box::new(uring::Uring::new(options, inbox)?))),
             #[cfg(target_os = "linux")]
             Backend::Epoll => Ok(Engine::Epoll(Reactor::new(options, inbox)?)),
+            #[cfg(unix)]
             Backend::Poll => Ok(Engine::Poll(Reactor::new(options, inbox)?)),
-            #[cfg(not(target_os = "linux"))]
+            #[cfg(windows)]
+            Backend::Iocp => Ok(Engine::Iocp(iocp::Iocp::new(options, inbox)?)),
             other => Err(io::Error::new(io::ErrorKind::Unsupported, format!("this system has no {other}"))),
         }
     }
@@ -149,7 +171,10 @@ impl Engine {
             Engine::Uring(_) => Backend::Uring,
             #[cfg(target_os = "linux")]
             Engine::Epoll(_) => Backend::Epoll,
+            #[cfg(unix)]
             Engine::Poll(_) => Backend::Poll,
+            #[cfg(windows)]
+            Engine::Iocp(_) => Backend::Iocp,
         }
     }
 
@@ -180,9 +205,14 @@ impl Engine {
         each!(self, b => b.backlog())
     }
 
-    /// Prepares a descriptor that joins; true: its `O_NONBLOCK` flag was changed.
-    pub(crate) fn attach(&mut self, source: &Source, kind: Kind) -> io::Result<bool> {
+    /// Prepares an object that joins; what the backend notes about it.
+    pub(crate) fn attach(&mut self, source: &Source, kind: Kind) -> io::Result<Notes> {
         each!(self, b => b.attach(source, kind))
+    }
+
+    /// Undoes that for the idle handle `handle`, whose object is to leave as it came.
+    pub(crate) fn detach(&mut self, core: &mut Core, handle: u32) -> io::Result<()> {
+        each!(self, b => b.detach(core, handle))
     }
 
     /// Forgets the idle handle `handle`, before its descriptor is closed or detached.

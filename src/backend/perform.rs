@@ -17,6 +17,17 @@ use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, RawFd};
 
+/// From a system call of rustix.
+impl From<rustix::io::Result<usize>> for Outcome {
+    #[inline]
+    fn from(result: rustix::io::Result<usize>) -> Outcome {
+        match result {
+            Ok(n) => Outcome::done(n),
+            Err(errno) => Outcome::error(errno.raw_os_error()),
+        }
+    }
+}
+
 /// Makes the call, again when a signal interrupts it.
 #[inline]
 fn again(call: impl FnMut() -> rustix::io::Result<usize>) -> Outcome {
@@ -206,9 +217,9 @@ pub(crate) fn close(fd: RawFd) -> Outcome {
 /// The pointers in `raw` are valid, and nobody else's, until the call returns.
 pub(crate) unsafe fn perform_blocking(raw: &RawOp, fd: RawFd) -> Outcome {
     match *raw {
-        RawOp::Open { path, flags, mode } => {
+        RawOp::Open { path, how } => {
             // SAFETY: the caller's.
-            again_c(|| unsafe { libc::open(path, flags, mode as libc::c_uint) as isize })
+            again_c(|| unsafe { libc::open(path, how.flags, how.mode as libc::c_uint) as isize })
         }
         RawOp::ReadAt { buf, len, offset } => {
             // SAFETY: the caller's.

@@ -9,7 +9,7 @@
 //! Invariant: each index is in exactly one place: free (stack or ring), or in one `PoolBuf`.
 
 use super::{IoBuf, IoBufMut};
-use crate::scratch::Mapping;
+use crate::sys::Mapping;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io;

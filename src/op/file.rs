@@ -10,18 +10,10 @@ use super::stream::filled;
 use crate::Handle;
 use crate::buf::{IoBuf, IoBufMut};
 use crate::error::Refusal;
-use crate::handle::Source;
 use crate::scratch::ScratchRef;
-use std::ffi::CString;
-use std::fs::File;
+use crate::sys::{OpenOptions, OwnedPath, Source, own_path, path_ptr};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-
-fn c_path(path: &Path) -> Result<CString, Refusal> {
-    CString::new(path.as_os_str().as_bytes()).map_err(|_| Refusal::PathWithNul)
-}
 
 /// Opens a file (openat(2), `IORING_OP_OPENAT`), close-on-exec. What is read from and written to it
 /// is chosen as with [`std::fs::OpenOptions`].
@@ -44,19 +36,16 @@ fn c_path(path: &Path) -> Result<CString, Refusal> {
 /// ```
 #[derive(Debug)]
 pub struct Open {
-    path: Result<CString, Refusal>,
-    read: bool,
-    write: bool,
-    flags: i32,
-    mode: u32,
+    path: Result<OwnedPath, Refusal>,
+    pub(crate) options: OpenOptions,
 }
 
-/// Generates the options that stand for one flag.
-macro_rules! open_flags {
-    ($($(#[$doc:meta])* $name:ident => $flag:ident),* $(,)?) => {$(
+/// Generates the options that every system has.
+macro_rules! open_options {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
         $(#[$doc])*
         pub fn $name(mut self, on: bool) -> Open {
-            self.flags = if on { self.flags | libc::$flag } else { self.flags & !libc::$flag };
+            self.options.$name(on);
             self
         }
     )*};
@@ -65,107 +54,60 @@ macro_rules! open_flags {
 impl Open {
     /// Opens the file at `path`, relative to the current directory.
     pub fn new(path: impl AsRef<Path>) -> Open {
-        Open { path: c_path(path.as_ref()), read: false, write: false, flags: 0, mode: 0o666 }
+        Open { path: own_path(path.as_ref()), options: OpenOptions::new() }
     }
 
-    /// For reading.
-    pub fn read(mut self, on: bool) -> Open {
-        self.read = on;
-        self
-    }
-
-    /// For writing.
-    pub fn write(mut self, on: bool) -> Open {
-        self.write = on;
-        self
-    }
-
-    open_flags! {
+    open_options! {
+        /// For reading.
+        read,
+        /// For writing.
+        write,
         /// Every write goes to the end of the file.
-        append => O_APPEND,
+        append,
         /// Made if it does not exist.
-        create => O_CREAT,
+        create,
         /// Emptied.
-        truncate => O_TRUNC,
+        truncate,
         /// With `create`: an error if it exists.
-        exclusive => O_EXCL,
-    }
-
-    /// Permissions of a new file, before the umask; 0o666 unless set.
-    pub fn mode(mut self, mode: u32) -> Open {
-        self.mode = mode;
-        self
-    }
-
-    /// More `O_*` flags of open(2), for example `O_DIRECT`.
-    pub fn custom_flags(mut self, flags: i32) -> Open {
-        self.flags |= flags & !libc::O_ACCMODE;
-        self
-    }
-
-    fn access(&self) -> Result<i32, Refusal> {
-        match (self.read, self.write || self.flags & libc::O_APPEND != 0) {
-            (true, true) => Ok(libc::O_RDWR),
-            (true, false) => Ok(libc::O_RDONLY),
-            (false, true) => Ok(libc::O_WRONLY),
-            (false, false) => Err(Refusal::OpenForNothing),
-        }
+        exclusive,
     }
 }
 
 impl Lends for Open {
-    type Payload = CString;
+    type Payload = OwnedPath;
     const NAME: &'static str = "open";
 }
 
 impl Unpack for Open {
     type Output = io::Result<Opened>;
-    fn output(_: CString, result: io::Result<Value>) -> Self::Output {
+    fn output(_: OwnedPath, result: io::Result<Value>) -> Self::Output {
         source(result).map(Opened)
     }
 }
 
 impl Operation for Open {
     type Of = Open;
-    fn lower(self, place: Place<'_, CString>) -> Lowered {
-        let access = self.access();
+    fn lower(self, place: Place<'_, OwnedPath>) -> Lowered {
+        let how = self.options.how();
         let (path, path_error) = match self.path {
             Ok(path) => (path, None),
-            Err(error) => (CString::default(), Some(error)),
+            Err(error) => (OwnedPath::default(), Some(error)),
         };
         let (path, placed) = place.put(path);
-        let flags = path_error.map_or(access, Err).map(|access| access | self.flags | libc::O_CLOEXEC);
-        let raw = flags.map(|flags| RawOp::Open { path: path.as_ptr(), flags, mode: self.mode });
+        let how = path_error.map_or(how, Err);
+        let raw = how.map(|how| RawOp::Open { path: path_ptr(path), how });
         Lowered::new(placed, None, raw)
     }
 }
 
-/// A file that was opened. [Attach](crate::Port::attach) it, or turn it into a [`File`]; dropping it
+/// A file that was opened. [Attach](crate::Port::attach) it, or turn it into a [`File`](std::fs::File); dropping it
 /// closes it.
 #[derive(Debug)]
-pub struct Opened(Source);
-
-impl AsFd for Opened {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.fd.as_fd()
-    }
-}
+pub struct Opened(pub(crate) Source);
 
 impl From<Opened> for Source {
     fn from(opened: Opened) -> Source {
         opened.0
-    }
-}
-
-impl From<Opened> for OwnedFd {
-    fn from(opened: Opened) -> OwnedFd {
-        opened.0.fd
-    }
-}
-
-impl From<Opened> for File {
-    fn from(opened: Opened) -> File {
-        opened.0.fd.into()
     }
 }
 
@@ -268,43 +210,43 @@ plain_operation!(Fsync, "fsync", (), unit, |self| self.handle, RawOp::Sync { dat
 #[derive(Debug)]
 pub struct Metadata {
     handle: Option<Handle>,
-    path: Result<CString, Refusal>,
+    path: Result<OwnedPath, Refusal>,
 }
 
 impl Metadata {
     /// Of an attached file.
     pub fn of(handle: Handle) -> Metadata {
-        Metadata { handle: Some(handle), path: Ok(CString::default()) }
+        Metadata { handle: Some(handle), path: Ok(OwnedPath::default()) }
     }
 
     /// Of the file at `path`, relative to the current directory.
     pub fn at(path: impl AsRef<Path>) -> Metadata {
-        Metadata { handle: None, path: c_path(path.as_ref()) }
+        Metadata { handle: None, path: own_path(path.as_ref()) }
     }
 }
 
 impl Lends for Metadata {
-    type Payload = (CString, ScratchRef);
+    type Payload = (OwnedPath, ScratchRef);
     const NAME: &'static str = "metadata";
 }
 
 impl Unpack for Metadata {
     type Output = io::Result<Stat>;
-    fn output((_, scratch): (CString, ScratchRef), result: io::Result<Value>) -> Self::Output {
+    fn output((_, scratch): (OwnedPath, ScratchRef), result: io::Result<Value>) -> Self::Output {
         unit(result).map(|()| Stat::of(scratch.get()))
     }
 }
 
 impl Operation for Metadata {
     type Of = Metadata;
-    fn lower(self, place: Place<'_, (CString, ScratchRef)>) -> Lowered {
+    fn lower(self, place: Place<'_, (OwnedPath, ScratchRef)>) -> Lowered {
         let scratch = place.scratch();
         let (path, error) = match self.path {
             Ok(path) => (path, None),
-            Err(error) => (CString::default(), Some(error)),
+            Err(error) => (OwnedPath::default(), Some(error)),
         };
         let ((path, scratch), placed) = place.put((path, scratch));
-        let path = if self.handle.is_some() { std::ptr::null() } else { path.as_ptr() };
+        let path = if self.handle.is_some() { std::ptr::null() } else { path_ptr(path) };
         let raw = RawOp::Stat { path, scratch: scratch.as_ptr() };
         Lowered::new(placed, self.handle, error.map_or(Ok(raw), Err))
     }

@@ -3,40 +3,26 @@
 use super::front::{Lends, Lowered, Operation, Place, Unpack, Value, plain_operation, source, unit};
 use super::raw::RawOp;
 use crate::Handle;
-use crate::handle::Source;
 use crate::scratch::ScratchRef;
-use socket2::{SockAddr, SockRef};
+use crate::sys::{NO_OBJECT, Source};
+use socket2::SockAddr;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A connection that was accepted. [Attach](crate::Port::attach) it, or take its descriptor;
 /// dropping it closes the connection. The descriptor is close-on-exec.
 #[derive(Debug)]
-pub struct Accepted(Source);
+pub struct Accepted(pub(crate) Source);
 
 impl Accepted {
     /// The peer's address (getpeername(2), called here: most programs never ask).
     pub fn peer_addr(&self) -> io::Result<SockAddr> {
-        SockRef::from(&self.0.fd).peer_addr()
-    }
-}
-
-impl AsFd for Accepted {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.fd.as_fd()
+        self.0.socket().peer_addr()
     }
 }
 
 impl From<Accepted> for Source {
     fn from(accepted: Accepted) -> Source {
         accepted.0
-    }
-}
-
-/// Blocking or not is as the backend needed it: set it where it matters.
-impl From<Accepted> for OwnedFd {
-    fn from(accepted: Accepted) -> OwnedFd {
-        accepted.0.fd
     }
 }
 
@@ -176,4 +162,4 @@ impl Close {
     }
 }
 
-plain_operation!(Close, "close", (), unit, |self| self.0, RawOp::Close { fd: -1 });
+plain_operation!(Close, "close", (), unit, |self| self.0, RawOp::Close { object: NO_OBJECT });

@@ -7,6 +7,7 @@
 use crate::error::{self, Refusal};
 use crate::outcome::Outcome;
 use crate::scratch::Scratch;
+use crate::sys::{NativePath, OpenHow, Raw};
 use std::net::Shutdown;
 
 /// The largest transfer that one call is asked for; longer ones are short transfers. (Linux moves
@@ -21,6 +22,7 @@ pub(crate) enum Direction {
 }
 
 /// What a read takes. An object has one of them; a read of the other is refused, and is to be tried for that.
+#[cfg_attr(windows, expect(dead_code, reason = "nothing is tried there"))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Reads {
     Bytes,
@@ -42,6 +44,7 @@ pub(crate) enum RawOp {
     /// `begun`: the call was made and its outcome is still to come (a reactor's note).
     Connect {
         scratch: *mut Scratch,
+        #[cfg_attr(windows, expect(dead_code, reason = "nothing is tried there"))]
         begun: bool,
     },
     Recv {
@@ -69,9 +72,8 @@ pub(crate) enum RawOp {
         direction: Direction,
     },
     Open {
-        path: *const libc::c_char,
-        flags: i32,
-        mode: u32,
+        path: *const NativePath,
+        how: OpenHow,
     },
     ReadAt {
         buf: *mut u8,
@@ -84,16 +86,17 @@ pub(crate) enum RawOp {
         offset: u64,
     },
     Sync {
+        #[cfg_attr(windows, expect(dead_code, reason = "a flush there is of everything"))]
         data: bool,
     },
     /// Metadata of the path, or of the handle when `path` is null, into the scratch.
     Stat {
-        path: *const libc::c_char,
+        path: *const NativePath,
         scratch: *mut Scratch,
     },
-    /// Closes the descriptor, which the port has taken out of its handle (-1 before that).
+    /// Closes the object, which the port has taken out of its handle (none before that).
     Close {
-        fd: i32,
+        object: Raw,
     },
     /// Runs the closure in the payload on the blocking pool.
     Call {
@@ -147,6 +150,7 @@ impl RawOp {
     }
 
     /// What it takes, in the lane of reads.
+    #[cfg_attr(windows, expect(dead_code, reason = "nothing is tried there"))]
     pub(crate) fn reads(&self) -> Reads {
         if let RawOp::Accept { .. } = self { Reads::Connections } else { Reads::Bytes }
     }

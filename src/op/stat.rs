@@ -1,81 +1,27 @@
 //! A file's metadata, as [`Metadata`](super::Metadata) results in it.
 
-use crate::scratch::Scratch;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// Metadata of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
-    mode: u32,
-    len: u64,
-    inode: u64,
-    links: u64,
-    accessed: SystemTime,
-    modified: SystemTime,
-}
-
-/// A time before 1970 counts backwards in whole seconds, forwards in nanoseconds.
-fn time(seconds: i64, nanos: u32) -> SystemTime {
-    let whole = Duration::from_secs(seconds.unsigned_abs());
-    let second = if seconds < 0 { UNIX_EPOCH - whole } else { UNIX_EPOCH + whole };
-    second + Duration::from_nanos(u64::from(nanos))
+    /// File type and permissions, as the system has them.
+    pub(crate) native: u32,
+    pub(crate) len: u64,
+    pub(crate) inode: u64,
+    pub(crate) links: u64,
+    pub(crate) accessed: SystemTime,
+    pub(crate) modified: SystemTime,
 }
 
 impl Stat {
-    #[cfg(target_os = "linux")]
-    pub(crate) fn of(scratch: &Scratch) -> Stat {
-        let x = &scratch.statx;
-        Stat {
-            mode: u32::from(x.stx_mode),
-            len: x.stx_size,
-            inode: x.stx_ino,
-            links: u64::from(x.stx_nlink),
-            accessed: time(x.stx_atime.tv_sec, x.stx_atime.tv_nsec),
-            modified: time(x.stx_mtime.tv_sec, x.stx_mtime.tv_nsec),
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    #[allow(clippy::unnecessary_cast, clippy::useless_conversion)] // the fields' types differ from system to system
-    pub(crate) fn of(scratch: &Scratch) -> Stat {
-        let s = &scratch.stat;
-        Stat {
-            mode: s.st_mode as u32,
-            len: s.st_size as u64,
-            inode: s.st_ino as u64,
-            links: s.st_nlink as u64,
-            accessed: time(s.st_atime as i64, s.st_atime_nsec as u32),
-            modified: time(s.st_mtime as i64, s.st_mtime_nsec as u32),
-        }
-    }
-
-    #[allow(clippy::useless_conversion)] // mode_t has 16 bits on some systems
-    fn has_type(&self, kind: libc::mode_t) -> bool {
-        self.mode & u32::from(libc::S_IFMT) == u32::from(kind)
-    }
-
     /// Size in bytes.
     #[allow(clippy::len_without_is_empty)] // a size, not a collection
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// A regular file.
-    pub fn is_file(&self) -> bool {
-        self.has_type(libc::S_IFREG)
-    }
-
-    /// A directory.
-    pub fn is_dir(&self) -> bool {
-        self.has_type(libc::S_IFDIR)
-    }
-
-    /// File type and permission bits, as in stat(2)'s `st_mode`.
-    pub fn mode(&self) -> u32 {
-        self.mode
-    }
-
-    /// Inode number.
+    /// Inode number; on Windows the file's index on its volume.
     pub fn inode(&self) -> u64 {
         self.inode
     }
@@ -93,16 +39,5 @@ impl Stat {
     /// Time of the last change of the contents.
     pub fn modified(&self) -> SystemTime {
         self.modified
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_before_1970_is_not_shifted() {
-        assert_eq!(time(-1, 500_000_000), UNIX_EPOCH - Duration::from_millis(500));
-        assert_eq!(time(1, 5), UNIX_EPOCH + Duration::new(1, 5));
     }
 }

@@ -5,7 +5,7 @@ use super::event::Readiness;
 use super::queue::{Registration, Woken, only_waiter};
 use super::source::Raw;
 use super::{Event, Interest, Mode, NOTIFY};
-use crate::backend::waker::Waker;
+use crate::sys::Waker;
 use crate::sys::unix::epoll::Waiter;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use std::io;

@@ -12,7 +12,7 @@ use super::identity::Identity;
 use super::queue::{Registration, Woken, only_waiter};
 use super::source::Raw;
 use super::{Event, Interest, Mode, NOTIFY};
-use crate::backend::waker::Waker;
+use crate::sys::Waker;
 use crate::sys::unix::poll;
 use std::collections::HashMap;
 use std::io;

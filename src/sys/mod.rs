@@ -1,6 +1,15 @@
-//! Parts of the operating system that more than one backend is built on.
+//! What differs between systems below the port: objects and how they are named, error numbers, the memory
+//! that calls read and write, files and paths, the waker.
+//!
+//! `cfg` picks a folder here, so that the port, the operations and the slots are one source. Both folders
+//! offer the same names; a backend, which exists on one system only, may use the others of its folder too.
 
 #[cfg(unix)]
 pub(crate) mod unix;
 #[cfg(windows)]
 pub(crate) mod windows;
+
+#[cfg(unix)]
+pub use unix::*;
+#[cfg(windows)]
+pub use windows::*;

@@ -2,9 +2,9 @@
 
 pub(crate) use super::signal::write_masked as write_without_signal;
 use crate::backend::perform::again_c;
-use crate::handle::set_nonblocking;
 use crate::outcome::Outcome;
 use crate::scratch::Scratch;
+use crate::sys::set_nonblocking;
 use rustix::net::SendFlags;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};

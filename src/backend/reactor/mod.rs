@@ -22,11 +22,12 @@ use crate::builder::Builder;
 use crate::core::{Core, Event};
 use crate::error;
 use crate::explain::{Carrier, Feature};
-use crate::handle::{Entry, Kind, Source, set_nonblocking};
+use crate::handle::{Entry, Kind};
 use crate::op::raw::{Direction, Lane, RawOp};
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
 use crate::slot::{NONE, State};
+use crate::sys::{Notes, Source, set_nonblocking};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -120,7 +121,7 @@ fn drained(raw: &RawOp, n: usize, entry: &Entry, pool_buffer: usize) -> bool {
     if entry.kind != Kind::Tcp {
         return false;
     }
-    let short_read = |room: usize| n > 0 && n < room && !entry.readiness.distrust_short_reads;
+    let short_read = |room: usize| n > 0 && n < room && !entry.notes.readiness.distrust_short_reads;
     match raw {
         RawOp::Recv { len, .. } => short_read(*len),
         RawOp::RecvPooled { .. } => short_read(pool_buffer),
@@ -145,9 +146,9 @@ impl<S: Selector> Reactor<S> {
         let raw = head.raw;
         match raw {
             RawOp::Nop => return Started::Done(Outcome::done(0)),
-            RawOp::Close { fd } => return Started::Done(close(fd)),
+            RawOp::Close { object } => return Started::Done(close(object)),
             _ if needs_pool(&raw, entry.map(|entry| entry.kind)) => {
-                let fd = entry.map_or(-1, Entry::raw_fd);
+                let fd = entry.map_or(-1, Entry::raw);
                 return match self.blocking.submit(slot, raw, fd) {
                     Ok(()) => Started::Pending,
                     Err(error) => Started::Done(error.into()),
@@ -158,12 +159,12 @@ impl<S: Selector> Reactor<S> {
         let Some(entry) = entry else { unreachable!("{raw:?} has a handle") };
         let (handle, lane) = (head.handle, head.lane);
         let exhausted = match lane {
-            Lane::Read => entry.readiness.read_exhausted == Some(raw.reads()),
+            Lane::Read => entry.notes.readiness.read_exhausted == Some(raw.reads()),
             // A connect and a shutdown need no room.
-            Lane::Write => entry.readiness.write_exhausted && raw.sends(),
+            Lane::Write => entry.notes.readiness.write_exhausted && raw.sends(),
             _ => false,
         };
-        if exhausted && entry.readiness.registered {
+        if exhausted && entry.notes.readiness.registered {
             self.selector.expect(handle, direction(lane));
             return Started::Pending;
         }
@@ -200,11 +201,11 @@ impl<S: Selector> Reactor<S> {
             return Some(outcome);
         }
         let handle = head.handle;
-        if !entry.readiness.registered {
+        if !entry.notes.readiness.registered {
             if let Err(error) = self.selector.add(entry.fd(), handle, entry.generation) {
                 return Some(error.into());
             }
-            entry.readiness.registered = true;
+            entry.notes.readiness.registered = true;
         }
         exhaust(entry, head.lane, &head.raw);
         self.selector.expect(handle, direction(head.lane));
@@ -230,14 +231,14 @@ impl<S: Selector> Reactor<S> {
             }
             let mut lanes = 0;
             if report.readable {
-                entry.readiness.read_exhausted = None;
+                entry.notes.readiness.read_exhausted = None;
                 lanes |= READ;
             }
             if report.writable {
-                entry.readiness.write_exhausted = false;
+                entry.notes.readiness.write_exhausted = false;
                 lanes |= WRITE;
             }
-            entry.readiness.distrust_short_reads |= report.special;
+            entry.notes.readiness.distrust_short_reads |= report.special;
             edges.push_back(Edge { handle: report.handle, generation: report.generation, lanes, turns: 0 });
         })
     }
@@ -267,7 +268,7 @@ impl<S: Selector> Reactor<S> {
     /// Book-keeping after the front edge's `lane` was served.
     fn served(&mut self, core: &Core, slot: u32, lane: Lane, outcome: Option<Outcome>) -> Option<Event> {
         let head = core.slots.head(slot);
-        let readiness = core.handles.entry(head.handle).readiness;
+        let readiness = core.handles.entry(head.handle).notes.readiness;
         let edge = self.edges.front_mut().expect("the edge that was served");
         let Some(outcome) = outcome else {
             edge.lanes &= !bit(lane);
@@ -295,7 +296,13 @@ impl<S: Selector> Reactor<S> {
         self.edges.len()
     }
 
-    pub(crate) fn attach(&mut self, source: &Source, kind: Kind) -> io::Result<bool> {
+    pub(crate) fn attach(&mut self, source: &Source, kind: Kind) -> io::Result<Notes> {
+        let flag_changed = self.prepare(source, kind)?;
+        Ok(Notes { flag_changed, ..Notes::default() })
+    }
+
+    /// Sets `O_NONBLOCK` as this backend needs it; says whether that was a change.
+    fn prepare(&self, source: &Source, kind: Kind) -> io::Result<bool> {
         match kind {
             // Sockets are used with MSG_DONTWAIT, but accept and connect go by the flag.
             _ if source.nonblocking == Some(true) => Ok(false),
@@ -304,9 +311,18 @@ impl<S: Selector> Reactor<S> {
         }
     }
 
+    /// Undoes what attaching did to the object.
+    pub(crate) fn detach(&mut self, core: &mut Core, handle: u32) -> io::Result<()> {
+        let entry = core.handles.entry(handle);
+        if entry.notes.flag_changed {
+            set_nonblocking(entry.fd(), false)?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn release(&mut self, core: &mut Core, handle: u32) {
         let entry = core.handles.entry_mut(handle);
-        if std::mem::take(&mut entry.readiness).registered {
+        if std::mem::take(&mut entry.notes.readiness).registered {
             self.selector.remove(entry.fd(), handle);
         }
     }
@@ -327,8 +343,8 @@ impl<S: Selector> Reactor<S> {
 
 fn exhaust(entry: &mut Entry, lane: Lane, raw: &RawOp) {
     match lane {
-        Lane::Read => entry.readiness.read_exhausted = Some(raw.reads()),
-        Lane::Write => entry.readiness.write_exhausted = true,
+        Lane::Read => entry.notes.readiness.read_exhausted = Some(raw.reads()),
+        Lane::Write => entry.notes.readiness.write_exhausted = true,
         _ => {}
     }
 }

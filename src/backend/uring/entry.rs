@@ -75,8 +75,8 @@ pub(super) fn build(raw: &RawOp, fd: i32, kind: Option<Kind>, probe: &Probe, poo
         }
         RawOp::Shutdown { how } => opcode::Shutdown::new(on, shutdown_how(how)).build(),
         RawOp::Ready { direction } => poll(fd, direction),
-        RawOp::Open { path, flags, mode } => {
-            opcode::OpenAt::new(Fd(libc::AT_FDCWD), path).flags(flags).mode(mode).build()
+        RawOp::Open { path, how } => {
+            opcode::OpenAt::new(Fd(libc::AT_FDCWD), path).flags(how.flags).mode(how.mode).build()
         }
         RawOp::ReadAt { buf, len, offset } => opcode::Read::new(on, buf, len).offset(offset).build(),
         RawOp::WriteAt { buf, len, offset } => opcode::Write::new(on, buf, len).offset(offset).build(),
@@ -90,7 +90,7 @@ pub(super) fn build(raw: &RawOp, fd: i32, kind: Option<Kind>, probe: &Probe, poo
             let buffer = unsafe { &raw mut (*scratch).statx };
             opcode::Statx::new(Fd(dir), path, buffer.cast()).flags(flags).mask(STATX_MASK).build()
         }
-        RawOp::Close { fd } => opcode::Close::new(Fd(fd)).build(),
+        RawOp::Close { object } => opcode::Close::new(Fd(object)).build(),
         RawOp::Timer { .. } | RawOp::Call { .. } => unreachable!("{raw:?} is not for the ring"),
     }
 }

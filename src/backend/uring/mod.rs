@@ -24,11 +24,12 @@ use crate::builder::Builder;
 use crate::core::{Core, Event};
 use crate::error;
 use crate::explain::{Carrier, Feature};
-use crate::handle::{Kind, Source, set_nonblocking};
+use crate::handle::Kind;
 use crate::op::raw::{Direction, RawOp};
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
 use crate::slot::{NONE, State};
+use crate::sys::{Notes, Source, set_nonblocking};
 use io_uring::squeue::Entry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
 use pool_ring::PoolRing;
@@ -235,7 +236,7 @@ impl Uring {
     pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
         let head = core.slots.head(slot);
         let entry = (head.handle != NONE).then(|| core.handles.entry(head.handle));
-        let (fd, kind) = entry.map_or((-1, None), |entry| (entry.raw_fd(), Some(entry.kind)));
+        let (fd, kind) = entry.map_or((-1, None), |entry| (entry.raw(), Some(entry.kind)));
         let raw = head.raw;
         if !self.pool_ready
             && let RawOp::RecvPooled { .. } = raw
@@ -272,7 +273,7 @@ impl Uring {
             }
             Plan::Direct => {
                 return Started::Done(match raw {
-                    RawOp::Close { fd } => close(fd),
+                    RawOp::Close { object } => close(object),
                     RawOp::Connect { .. } => self.connect_local(core, slot),
                     _ => self.try_now(core, slot),
                 });
@@ -435,7 +436,7 @@ impl Uring {
         let head = core.slots.head_mut(slot);
         head.polled = true;
         let direction = if head.raw.lane().is_write() { Direction::Write } else { Direction::Read };
-        let fd = core.handles.entry(head.handle).raw_fd();
+        let fd = core.handles.entry(head.handle).raw();
         self.push(entry::poll(fd, direction).user_data(u64::from(slot)));
     }
 
@@ -484,7 +485,13 @@ impl Uring {
         self.extra.len() + self.ring.completion().len()
     }
 
-    pub(crate) fn attach(&mut self, source: &Source, kind: Kind) -> io::Result<bool> {
+    pub(crate) fn attach(&mut self, source: &Source, kind: Kind) -> io::Result<Notes> {
+        let flag_changed = self.prepare(source, kind)?;
+        Ok(Notes { flag_changed, ..Notes::default() })
+    }
+
+    /// Sets `O_NONBLOCK` as this backend needs it; says whether that was a change.
+    fn prepare(&self, source: &Source, kind: Kind) -> io::Result<bool> {
         // The kernel waits for a blocking descriptor; with O_NONBLOCK reads and writes answer EAGAIN. Accepts
         // and connects that are polled and then performed need the flag, and sockets are received from and
         // sent to alike with it.
@@ -497,6 +504,15 @@ impl Uring {
             return Ok(false);
         }
         set_nonblocking(&source.fd, polls)
+    }
+
+    /// Undoes what attaching did to the object.
+    pub(crate) fn detach(&mut self, core: &mut Core, handle: u32) -> io::Result<()> {
+        let entry = core.handles.entry(handle);
+        if entry.notes.flag_changed {
+            set_nonblocking(entry.fd(), true)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn release(&mut self, _core: &mut Core, _handle: u32) {}

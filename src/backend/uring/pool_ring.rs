@@ -6,7 +6,7 @@
 
 use super::entry::GROUP;
 use crate::buf::pool::Ring;
-use crate::scratch::Mapping;
+use crate::sys::Mapping;
 use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
 use std::cell::Cell;

@@ -1,6 +1,33 @@
-//! What the reactor's selectors and the poller's queues have in common: the calls that wait, as precisely as the
-//! system can.
+//! Unix: every object is a descriptor.
 
+mod block;
 #[cfg(target_os = "linux")]
 pub(crate) mod epoll;
+pub(crate) mod errno;
+mod fork;
+mod interop;
+mod mapping;
+mod notes;
+mod object;
+mod open;
 pub(crate) mod poll;
+mod scratch;
+mod source;
+mod stat;
+mod waker;
+mod worker;
+
+pub(crate) use crate::backend::perform::perform_blocking;
+pub(crate) use block::Block;
+pub(crate) use fork::ForkGuard;
+pub(crate) use mapping::Mapping;
+pub(crate) use notes::Notes;
+pub(crate) use object::{NO_OBJECT, Raw, from_raw, into_raw};
+pub(crate) use open::{NativePath, OpenHow, OpenOptions, OwnedPath, own_path, path_ptr};
+pub(crate) use scratch::Scratch;
+pub(crate) use source::set_nonblocking;
+pub(crate) use waker::Waker;
+pub(crate) use worker::prepare_worker;
+
+pub use object::Object;
+pub use source::Source;

@@ -7,7 +7,7 @@
 
 #[cfg(target_os = "linux")]
 mod imp {
-    use crate::scratch::Mapping;
+    use crate::sys::Mapping;
     use std::io;
 
     /// One page: 1 in the process that made it, 0 in its children.

@@ -32,7 +32,7 @@ mod imp {
 
 #[cfg(not(target_os = "linux"))]
 mod imp {
-    use crate::handle::set_nonblocking;
+    use crate::sys::set_nonblocking;
     use std::io;
     use std::os::fd::{AsFd, BorrowedFd};
 

@@ -1,0 +1,135 @@
+//! What an answer of the system means: of a call that was over at once, or of a packet.
+//!
+//! Everything that Windows says differently from other systems about the same event is put right here: ends of
+//! streams that are errors, datagrams that were cut, receives that ended because receiving was shut down.
+
+use super::Iocp;
+use super::call::{Issued, Phase};
+use crate::core::Core;
+use crate::error;
+use crate::handle::{Entry, Kind};
+use crate::op::raw::RawOp;
+use crate::outcome::Outcome;
+use crate::slot::State;
+use crate::sys::Block;
+use crate::sys::errno;
+use crate::sys::windows::socket;
+use windows_sys::Win32::Foundation::{ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_MORE_DATA};
+use windows_sys::Win32::Networking::WinSock::{WSAECONNREFUSED, WSAECONNRESET};
+
+impl Iocp {
+    /// Takes the packet of the operation in `slot` up. It may go on with another call.
+    pub(super) fn finish(&mut self, core: &mut Core, slot: u32) -> Issued {
+        let head = core.slots.head(slot);
+        let block = core.slots.block(slot);
+        // SAFETY: the packet was taken.
+        let ((status, bytes), phase) = unsafe { (Block::answer(block), (*block).phase) };
+        if phase == Phase::Poll {
+            return self.polled(core, slot);
+        }
+        let outcome = match status {
+            0.. => Outcome::done(bytes),
+            // Ended by being given up, after it had moved a part: that is what really happened.
+            _ if bytes > 0 && moves_data(&head.raw) => Outcome::done(bytes),
+            _ => Outcome::error(errno::of_status(status)),
+        };
+        let given_up = head.state != State::Started;
+        let aborted = outcome.errno() == Some(error::CANCELLED);
+        match phase {
+            // Something is there.
+            Phase::Look if !outcome.is_error() => {
+                return match given_up {
+                    true => Issued::Done(Outcome::error(error::CANCELLED)),
+                    false => self.issue(core, slot, Phase::Look),
+                };
+            }
+            // It is not there any more: back to looking.
+            Phase::Fetch { buffer } if aborted && !given_up => {
+                core.pool.give_back(buffer);
+                let deaf = core.handles.entry(head.handle).notes.deaf;
+                return if deaf { Issued::Done(Outcome::done(0)) } else { self.issue(core, slot, Phase::First) };
+            }
+            _ => {}
+        }
+        Issued::Done(self.settle(core, slot, outcome))
+    }
+
+    /// The outcome as the port knows it, of a call that is over.
+    pub(super) fn settle(&mut self, core: &mut Core, slot: u32, outcome: Outcome) -> Outcome {
+        let head = core.slots.head(slot);
+        // SAFETY: the call is over, and the phase is the backend's.
+        let phase = unsafe { (*core.slots.block(slot)).phase };
+        let given_up = head.state != State::Started;
+        let entry = core.handles.entry_mut(head.handle);
+        let outcome = match head.raw {
+            RawOp::Recv { len, .. } => received(entry, len, given_up, outcome),
+            RawOp::RecvMsg { scratch } => {
+                // SAFETY: the scratch is in the payload, which is in place, and the call is over.
+                let room = unsafe { (*scratch).total() };
+                received(entry, room, given_up, outcome)
+            }
+            RawOp::RecvPooled { .. } => received(entry, core.pool.size(), given_up, outcome),
+            RawOp::Send { .. } | RawOp::SendMsg { .. } => sent(entry, outcome),
+            RawOp::ReadAt { .. } => match outcome.errno() {
+                Some(code) if code == ERROR_HANDLE_EOF as i32 => Outcome::done(0),
+                _ => outcome,
+            },
+            RawOp::Connect { .. } if !outcome.is_error() => match socket::update_connected(entry.raw().socket()) {
+                Ok(()) => Outcome::done(0),
+                Err(error) => error.into(),
+            },
+            _ => outcome,
+        };
+        match phase {
+            Phase::Fetch { buffer } => match outcome.value() {
+                Some(n) if n > 0 => Outcome::in_buffer(n, buffer),
+                _ => {
+                    core.pool.give_back(buffer);
+                    outcome
+                }
+            },
+            _ => outcome,
+        }
+    }
+}
+
+fn moves_data(raw: &RawOp) -> bool {
+    let receives = matches!(raw, RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::RecvPooled { .. });
+    receives || raw.sends() || matches!(raw, RawOp::ReadAt { .. } | RawOp::WriteAt { .. })
+}
+
+/// Of a receive into `room` bytes.
+fn received(entry: &mut Entry, room: usize, given_up: bool, outcome: Outcome) -> Outcome {
+    if let Some(n) = outcome.value() {
+        if entry.kind == Kind::File {
+            entry.notes.position += n as u64;
+        }
+        // What did not fit of a datagram went into the sink.
+        return Outcome::done(n.min(room));
+    }
+    let code = outcome.errno().unwrap_or(0);
+    // The writer of a pipe is gone; the end of a file.
+    let ended = !entry.kind.is_socket() && [ERROR_BROKEN_PIPE as i32, ERROR_HANDLE_EOF as i32].contains(&code);
+    if ended || entry.notes.deaf && code == error::CANCELLED && !given_up {
+        return Outcome::done(0);
+    }
+    match code {
+        // A message of a pipe that is longer than the buffer: the rest is for the next receive.
+        _ if code == ERROR_MORE_DATA as i32 => Outcome::done(room),
+        // An earlier send from a connected datagram socket found nobody.
+        WSAECONNRESET if entry.kind == Kind::Datagram => Outcome::error(WSAECONNREFUSED),
+        _ => outcome,
+    }
+}
+
+fn sent(entry: &mut Entry, outcome: Outcome) -> Outcome {
+    if let Some(n) = outcome.value()
+        && entry.kind == Kind::File
+    {
+        entry.notes.position += n as u64;
+    }
+    match outcome.errno() {
+        Some(WSAECONNRESET) if entry.kind == Kind::Datagram => Outcome::error(WSAECONNREFUSED),
+        _ => outcome,
+    }
+}

@@ -1,0 +1,57 @@
+//! How a port's objects meet the standard library's.
+
+use crate::error::Refusal;
+use crate::handle::{Entry, Handle};
+use crate::op::{Accepted, Opened};
+use crate::port::Port;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+impl Entry {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: an entry that is not free owns an open descriptor, until `Handles::remove`.
+        unsafe { BorrowedFd::borrow_raw(self.raw()) }
+    }
+}
+
+impl Port {
+    /// The descriptor behind a handle, for socket options and addresses.
+    ///
+    /// # Errors
+    /// `NotFound` for a stale handle.
+    pub fn as_fd(&self, handle: Handle) -> io::Result<BorrowedFd<'_>> {
+        Ok(self.entry(handle).ok_or(Refusal::StaleHandle)?.fd())
+    }
+}
+
+impl AsFd for Accepted {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.fd.as_fd()
+    }
+}
+
+/// Blocking or not is as the backend needed it: set it where it matters.
+impl From<Accepted> for OwnedFd {
+    fn from(accepted: Accepted) -> OwnedFd {
+        accepted.0.fd
+    }
+}
+
+impl AsFd for Opened {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.fd.as_fd()
+    }
+}
+
+impl From<Opened> for OwnedFd {
+    fn from(opened: Opened) -> OwnedFd {
+        opened.0.fd
+    }
+}
+
+impl From<Opened> for File {
+    fn from(opened: Opened) -> File {
+        opened.0.fd.into()
+    }
+}

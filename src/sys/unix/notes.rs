@@ -1,0 +1,23 @@
+//! What the backends of a Unix note about a handle.
+
+use crate::op::raw::Reads;
+
+/// Beside its descriptor.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Notes {
+    pub(crate) readiness: Readiness,
+    /// `O_NONBLOCK` was changed by attach, and detach changes it back.
+    pub(crate) flag_changed: bool,
+}
+
+/// What a reactor knows about the readiness of a handle.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Readiness {
+    /// The selector knows the descriptor.
+    pub(crate) registered: bool,
+    /// The last read said that no more of these is there: wait for an edge, don't try.
+    pub(crate) read_exhausted: Option<Reads>,
+    pub(crate) write_exhausted: bool,
+    /// A hang-up, error or urgent data came with an edge: a short read no longer means "drained".
+    pub(crate) distrust_short_reads: bool,
+}
