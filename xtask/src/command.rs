@@ -101,24 +101,6 @@ impl Cmd {
         Ok(format!("{passed} tests"))
     }
 
-    /// The errors that the command, a cargo, ends with, without cargo's own about them; none when it succeeds.
-    pub(crate) fn errors(mut self) -> Result<Vec<String>, Stop> {
-        println!("$ {}", self.line);
-        let output = self.command.stderr(Stdio::piped()).output().map_err(|error| self.unable(error))?;
-        let text = String::from_utf8_lossy(&output.stderr);
-        print!("{text}");
-        let errors: Vec<_> = text
-            .lines()
-            .filter(|line| line.starts_with("error") && !line.starts_with("error: could not compile"))
-            .map(str::to_owned)
-            .collect();
-        // A failure without an error is one of the machine, not of the code.
-        if errors.is_empty() {
-            self.judge(output.status)?;
-        }
-        Ok(errors)
-    }
-
     fn unable(&self, error: std::io::Error) -> Stop {
         Stop::Failed(format!("{}: {error}", self.line))
     }
@@ -156,15 +138,6 @@ mod running {
         assert_eq!(echo("test result: ok. 12 passed; 0 failed; 0 ignored").unwrap(), "12 tests");
         assert!(echo("test result: ok. 0 passed; 0 failed; 0 ignored; 9 filtered out").is_err());
         assert!(echo("").is_err());
-    }
-
-    #[test]
-    fn errors_are_told_from_what_cargo_says_about_them() {
-        let failing = |text: &str| Cmd::new("sh").args(["-c", &format!("printf '{text}' >&2; exit 1")]).errors();
-        let errors = failing("error: no backend\\n --> here\\nerror: could not compile `anyport`\\n").unwrap();
-        assert_eq!(errors, ["error: no backend"]);
-        assert!(failing("killed").is_err());
-        assert!(Cmd::new("true").errors().unwrap().is_empty());
     }
 
     #[test]
