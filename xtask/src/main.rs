@@ -3,6 +3,7 @@
 //! `cargo xtask ci` runs them all, `cargo xtask NAME...` some of them, `cargo xtask list` says which there are.
 //! A failed step does not stop the ones after it: the table at the end shows all that is wrong at once.
 
+mod adapter;
 mod command;
 mod cross;
 mod docs;

@@ -1,0 +1,1 @@
+//! Nothing: the clients are the tests beside this.
