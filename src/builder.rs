@@ -45,7 +45,7 @@ impl Default for Builder {
 
 impl Builder {
     /// Uses this backend, or fails. Unless set, the variable `ANYPORT_BACKEND` decides (`io_uring`,
-    /// `epoll` or `poll`); without it the best one that works here is used.
+    /// `epoll`, `kqueue` or `poll`); without it the best one that works here is used.
     pub fn backend(mut self, backend: Backend) -> Builder {
         self.backend = Some(backend);
         self

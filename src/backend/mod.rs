@@ -31,6 +31,8 @@ use reactor::Reactor;
 #[cfg(target_os = "linux")]
 use reactor::epoll::Epoll;
 #[cfg(unix)]
+use reactor::kqueue::Kqueue;
+#[cfg(unix)]
 use reactor::poll::Poll;
 use std::fmt;
 use std::io;
@@ -46,6 +48,8 @@ pub enum Backend {
     Uring,
     /// Linux' readiness queue, epoll(7).
     Epoll,
+    /// The readiness queue of macOS and the BSDs, kqueue(2).
+    Kqueue,
     /// poll(2): every Unix has it. Its cost grows with the number of waiting handles.
     Poll,
     /// Windows' I/O completion ports.
@@ -54,12 +58,16 @@ pub enum Backend {
 
 impl Backend {
     /// All backends that this system could have, the preferred one first.
-    #[cfg(target_os = "linux")]
-    pub const ALL: &[Backend] = &[Backend::Uring, Backend::Epoll, Backend::Poll];
-
-    /// All backends that this system could have, the preferred one first.
-    #[cfg(all(unix, not(target_os = "linux")))]
-    pub const ALL: &[Backend] = &[Backend::Poll];
+    #[cfg(unix)]
+    pub const ALL: &[Backend] = if cfg!(anyport_libkqueue) {
+        &[Backend::Uring, Backend::Epoll, Backend::Kqueue, Backend::Poll]
+    } else if cfg!(target_os = "linux") {
+        &[Backend::Uring, Backend::Epoll, Backend::Poll]
+    } else if reactor::kqueue::HERE {
+        &[Backend::Kqueue, Backend::Poll]
+    } else {
+        &[Backend::Poll]
+    };
 
     /// All backends that this system could have, the preferred one first.
     #[cfg(windows)]
@@ -70,6 +78,7 @@ impl Backend {
         match self {
             Backend::Uring => "io_uring",
             Backend::Epoll => "epoll",
+            Backend::Kqueue => "kqueue",
             Backend::Poll => "poll",
             Backend::Iocp => "iocp",
         }
@@ -129,6 +138,8 @@ pub(crate) enum Engine {
     #[cfg(target_os = "linux")]
     Epoll(Reactor<Epoll>),
     #[cfg(unix)]
+    Kqueue(Reactor<Kqueue>),
+    #[cfg(unix)]
     Poll(Reactor<Poll>),
     #[cfg(windows)]
     Iocp(iocp::Iocp),
@@ -142,6 +153,8 @@ macro_rules! each {
             Engine::Uring($backend) => $call,
             #[cfg(target_os = "linux")]
             Engine::Epoll($backend) => $call,
+            #[cfg(unix)]
+            Engine::Kqueue($backend) => $call,
             #[cfg(unix)]
             Engine::Poll($backend) => $call,
             #[cfg(windows)]
@@ -158,6 +171,8 @@ impl Engine {
             #[cfg(target_os = "linux")]
             Backend::Epoll => Ok(Engine::Epoll(Reactor::new(options, inbox)?)),
             #[cfg(unix)]
+            Backend::Kqueue => Ok(Engine::Kqueue(Reactor::new(options, inbox)?)),
+            #[cfg(unix)]
             Backend::Poll => Ok(Engine::Poll(Reactor::new(options, inbox)?)),
             #[cfg(windows)]
             Backend::Iocp => Ok(Engine::Iocp(iocp::Iocp::new(options, inbox)?)),
@@ -171,6 +186,8 @@ impl Engine {
             Engine::Uring(_) => Backend::Uring,
             #[cfg(target_os = "linux")]
             Engine::Epoll(_) => Backend::Epoll,
+            #[cfg(unix)]
+            Engine::Kqueue(_) => Backend::Kqueue,
             #[cfg(unix)]
             Engine::Poll(_) => Backend::Poll,
             #[cfg(windows)]

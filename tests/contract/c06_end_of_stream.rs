@@ -550,6 +550,7 @@ fn shutting_down_receiving_ends_the_waiting_receive(backend: Backend) {
 }
 
 fn urgent_data_stalls_no_reader(backend: Backend) {
+    skip_on_libkqueue(backend, "does not count what is behind a mark of urgent data");
     let mut port = port_of(backend);
     for way in WAYS {
         for round in 0..16 {

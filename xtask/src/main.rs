@@ -7,6 +7,7 @@ mod adapter;
 mod command;
 mod cross;
 mod docs;
+mod kqueue;
 mod package;
 mod report;
 mod sanitize;
@@ -25,7 +26,7 @@ usage: cargo xtask ci | list | NAME...
 A name selects the step of that name and every step that starts with it and a hyphen: `cross` is all of `cross-...`.
 
   --may-lack TOOL   with CI=true a step that is skipped because a tool is missing counts as failed, unless the tool is
-                    named here; for machines that cannot have it (nightly, zigbuild, msrv)";
+                    named here; for machines that cannot have it (nightly, zigbuild, msrv, libkqueue)";
 
 fn main() -> ExitCode {
     let (names, may_lack) = match parse(std::env::args().skip(1)) {

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{adapter, cross, docs, package, sanitize, style, tests, toolchain};
+use crate::{adapter, cross, docs, kqueue, package, sanitize, style, tests, toolchain};
 
 /// One check.
 #[derive(Debug)]
@@ -44,6 +44,7 @@ pub(crate) const ALL: &[Step] = &[
     step("doc", "no warning in the library's pages, private items too", docs::doc),
     step("test", "cargo test, nothing skipped", tests::default_features),
     step("test-all-features", "every test of the workspace with all features", tests::all_features),
+    step("kqueue", "the contract on the kqueue backend, over libkqueue", kqueue::over_libkqueue),
     step("adapter", "smol and async-io run on the poller, on each backend", adapter::clients),
     step("msrv", "builds with the `rust-version` of Cargo.toml", toolchain::msrv),
     step("package", "the library's package builds by itself", package::package),

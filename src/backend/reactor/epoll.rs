@@ -4,6 +4,7 @@
 //! closed since (or of an entry that a duplicate keeps alive) is told from one of its successor.
 
 use super::{Report, Selector};
+use crate::handle::Kind;
 use crate::op::raw::Direction;
 use crate::poster::Inbox;
 use crate::sys::unix::epoll::Waiter;
@@ -40,7 +41,7 @@ impl Selector for Epoll {
         Ok(Epoll { epoll, waiter: Waiter::new(), room: events, _inbox: inbox.clone() })
     }
 
-    fn add(&mut self, fd: BorrowedFd<'_>, handle: u32, generation: u32) -> io::Result<()> {
+    fn add(&mut self, fd: BorrowedFd<'_>, _kind: Kind, handle: u32, generation: u32) -> io::Result<()> {
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::PRI | EventFlags::ET;
         match epoll::add(&self.epoll, fd, data(handle, generation), flags) {
             // The same open file under the same number: an entry that a duplicate kept alive.
@@ -49,7 +50,7 @@ impl Selector for Epoll {
         }
     }
 
-    fn expect(&mut self, _handle: u32, _direction: Direction) {}
+    fn expect(&mut self, _fd: BorrowedFd<'_>, _handle: u32, _direction: Direction) {}
 
     fn remove(&mut self, fd: BorrowedFd<'_>, _handle: u32) {
         // Explicitly, because closing does not remove it while a duplicate is open.

@@ -1,4 +1,4 @@
-//! Readiness made completion: the backend over epoll and poll(2) (and, to come, kqueue).
+//! Readiness made completion: the backend over epoll, kqueue and poll(2).
 //!
 //! An operation is tried first. If it would block, its handle is registered (once, for both
 //! directions, edge-triggered) and the lane's direction is marked *exhausted*: nothing is tried again
@@ -13,6 +13,18 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod epoll;
+#[cfg_attr(
+    not(any(
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        anyport_libkqueue
+    )),
+    path = "absent.rs"
+)]
+pub(crate) mod kqueue;
 pub(crate) mod poll;
 
 use super::blocking::Blocking;
@@ -43,16 +55,30 @@ pub(crate) trait Selector: Sized {
     fn new(events: usize, inbox: &Arc<Inbox>) -> io::Result<Self>;
 
     /// Starts to report edges of `fd`, under the handle's index and generation.
-    fn add(&mut self, fd: BorrowedFd<'_>, handle: u32, generation: u32) -> io::Result<()>;
+    fn add(&mut self, fd: BorrowedFd<'_>, kind: Kind, handle: u32, generation: u32) -> io::Result<()>;
 
-    /// An operation waits for this direction. (Selectors that report levels need to know.)
-    fn expect(&mut self, handle: u32, direction: Direction);
+    /// An operation waits for this direction. (Selectors that report levels need to know each time, those that
+    /// watch the directions one by one the first time.)
+    fn expect(&mut self, fd: BorrowedFd<'_>, handle: u32, direction: Direction);
 
     /// Stops reporting. The descriptor is still open.
     fn remove(&mut self, fd: BorrowedFd<'_>, handle: u32);
 
     /// Waits, and hands out what became ready.
     fn wait(&mut self, timeout: Option<Duration>, report: impl FnMut(Report)) -> io::Result<()>;
+
+    /// `n` bytes were received from `fd`. False: more must be there, though a read stopped short of it.
+    #[inline]
+    fn consume(&mut self, _fd: BorrowedFd<'_>, _n: usize) -> bool {
+        true
+    }
+
+    /// The error that came with an edge of `fd` and that no operation has reported yet. Whoever hands it out this way
+    /// may be the only one to know it.
+    #[inline]
+    fn take_error(&mut self, _fd: BorrowedFd<'_>) -> Option<i32> {
+        None
+    }
 }
 
 /// One report of a selector.
@@ -130,6 +156,18 @@ fn drained(raw: &RawOp, n: usize, entry: &Entry, pool_buffer: usize) -> bool {
     }
 }
 
+/// Whether this is how a call reports an error that its socket had before, or how it looks after somebody else has
+/// taken that error up: a failure, or the end of a stream.
+fn tells_of_errors(raw: &RawOp, kind: Kind, outcome: Outcome) -> bool {
+    match (outcome.value(), outcome.errno()) {
+        (Some(0), _) => {
+            kind.is_stream() && matches!(raw, RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::RecvPooled { .. })
+        }
+        (_, Some(errno)) => errno != error::NO_BUFFER && !matches!(raw, RawOp::Shutdown { .. }),
+        _ => false,
+    }
+}
+
 impl<S: Selector> Reactor<S> {
     pub(crate) fn new(options: &Builder, inbox: &Arc<Inbox>) -> io::Result<Reactor<S>> {
         Ok(Reactor {
@@ -165,7 +203,7 @@ impl<S: Selector> Reactor<S> {
             _ => false,
         };
         if exhausted && entry.notes.readiness.registered {
-            self.selector.expect(handle, direction(lane));
+            self.selector.expect(entry.fd(), handle, direction(lane));
             return Started::Pending;
         }
         if raw.is_multi() {
@@ -183,9 +221,17 @@ impl<S: Selector> Reactor<S> {
     fn attempt(&mut self, core: &mut Core, slot: u32) -> Option<Outcome> {
         let head = core.slots.head_mut(slot);
         let entry = core.handles.entry_mut(head.handle);
-        let outcome = perform(&mut head.raw, entry.fd(), entry.kind, &core.pool);
+        let mut outcome = perform(&mut head.raw, entry.fd(), entry.kind, &core.pool);
+        if entry.notes.readiness.registered
+            && tells_of_errors(&head.raw, entry.kind, outcome)
+            && let Some(errno) = self.selector.take_error(entry.fd())
+        {
+            outcome = Outcome::error(errno);
+        }
         if let Some(n) = outcome.value() {
-            if drained(&head.raw, n, entry, core.pool.size()) {
+            let all =
+                head.lane != Lane::Read || !entry.notes.readiness.registered || self.selector.consume(entry.fd(), n);
+            if all && drained(&head.raw, n, entry, core.pool.size()) {
                 exhaust(entry, head.lane, &head.raw);
             }
             return Some(outcome);
@@ -202,13 +248,13 @@ impl<S: Selector> Reactor<S> {
         }
         let handle = head.handle;
         if !entry.notes.readiness.registered {
-            if let Err(error) = self.selector.add(entry.fd(), handle, entry.generation) {
+            if let Err(error) = self.selector.add(entry.fd(), entry.kind, handle, entry.generation) {
                 return Some(error.into());
             }
             entry.notes.readiness.registered = true;
         }
         exhaust(entry, head.lane, &head.raw);
-        self.selector.expect(handle, direction(head.lane));
+        self.selector.expect(entry.fd(), handle, direction(head.lane));
         None
     }
 
@@ -268,7 +314,8 @@ impl<S: Selector> Reactor<S> {
     /// Book-keeping after the front edge's `lane` was served.
     fn served(&mut self, core: &Core, slot: u32, lane: Lane, outcome: Option<Outcome>) -> Option<Event> {
         let head = core.slots.head(slot);
-        let readiness = core.handles.entry(head.handle).notes.readiness;
+        let entry = core.handles.entry(head.handle);
+        let readiness = entry.notes.readiness;
         let edge = self.edges.front_mut().expect("the edge that was served");
         let Some(outcome) = outcome else {
             edge.lanes &= !bit(lane);
@@ -287,7 +334,7 @@ impl<S: Selector> Reactor<S> {
             }
         }
         if more && exhausted {
-            self.selector.expect(head.handle, Direction::Read);
+            self.selector.expect(entry.fd(), head.handle, Direction::Read);
         }
         Some(Event { slot, more, outcome })
     }

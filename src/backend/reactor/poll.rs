@@ -6,6 +6,7 @@
 //! descriptor negated, because poll would report its hang-up for ever.
 
 use super::{Report, Selector};
+use crate::handle::Kind;
 use crate::op::raw::Direction;
 use crate::poster::Inbox;
 use crate::slot::NONE;
@@ -43,7 +44,7 @@ impl Selector for Poll {
         Ok(Poll { list: vec![waker], owners: vec![(NONE, 0)], places: Vec::new(), inbox: inbox.clone() })
     }
 
-    fn add(&mut self, fd: BorrowedFd<'_>, handle: u32, generation: u32) -> io::Result<()> {
+    fn add(&mut self, fd: BorrowedFd<'_>, _kind: Kind, handle: u32, generation: u32) -> io::Result<()> {
         let place = self.list.len() as u32;
         self.list.push(libc::pollfd { fd: !fd.as_raw_fd(), events: 0, revents: 0 });
         self.owners.push((handle, generation));
@@ -54,7 +55,7 @@ impl Selector for Poll {
         Ok(())
     }
 
-    fn expect(&mut self, handle: u32, direction: Direction) {
+    fn expect(&mut self, _fd: BorrowedFd<'_>, handle: u32, direction: Direction) {
         let place = self.places[handle as usize] as usize;
         let more = match direction {
             Direction::Read => libc::POLLIN,

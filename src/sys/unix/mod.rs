@@ -6,6 +6,18 @@ pub(crate) mod epoll;
 pub(crate) mod errno;
 mod fork;
 mod interop;
+#[cfg_attr(
+    not(any(
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        anyport_libkqueue
+    )),
+    path = "no_kqueue.rs"
+)]
+pub(crate) mod kqueue;
 mod mapping;
 mod notes;
 mod object;

@@ -1,17 +1,18 @@
-//! Wakes a sleeping port from another thread: an eventfd on Linux, a pipe elsewhere.
+//! Wakes a sleeping port from another thread: an eventfd on Linux, the kqueue that the port sleeps on where there is
+//! one, a pipe elsewhere.
 
 #[cfg(target_os = "linux")]
-mod imp {
+mod descriptor {
     use rustix::event::{EventfdFlags, eventfd};
     use std::io;
     use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
     /// An eventfd; its counter only ever says "somebody called".
-    pub(crate) struct Waker(OwnedFd);
+    pub(crate) struct Descriptor(OwnedFd);
 
-    impl Waker {
-        pub(crate) fn new() -> io::Result<Waker> {
-            Ok(Waker(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+    impl Descriptor {
+        pub(crate) fn new() -> io::Result<Descriptor> {
+            Ok(Descriptor(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
         }
 
         pub(crate) fn wake(&self) {
@@ -31,20 +32,20 @@ mod imp {
 }
 
 #[cfg(not(target_os = "linux"))]
-mod imp {
+mod descriptor {
     use crate::sys::set_nonblocking;
     use std::io;
     use std::os::fd::{AsFd, BorrowedFd};
 
     /// A pipe with both ends.
-    pub(crate) struct Waker(io::PipeReader, io::PipeWriter);
+    pub(crate) struct Descriptor(io::PipeReader, io::PipeWriter);
 
-    impl Waker {
-        pub(crate) fn new() -> io::Result<Waker> {
+    impl Descriptor {
+        pub(crate) fn new() -> io::Result<Descriptor> {
             let (reader, writer) = io::pipe()?;
             set_nonblocking(&reader, true)?;
             set_nonblocking(&writer, true)?;
-            Ok(Waker(reader, writer))
+            Ok(Descriptor(reader, writer))
         }
 
         pub(crate) fn wake(&self) {
@@ -62,4 +63,5 @@ mod imp {
     }
 }
 
-pub(crate) use imp::Waker;
+pub(crate) use crate::sys::unix::kqueue::Waker;
+pub(crate) use descriptor::Descriptor;

@@ -3,6 +3,7 @@
 mod alloc;
 mod drive;
 mod harness;
+mod libkqueue;
 mod pattern;
 mod peer;
 mod pending;
@@ -15,6 +16,7 @@ mod trace;
 pub(crate) use alloc::{Heap, counted, heap, process_heap};
 pub(crate) use drive::*;
 pub(crate) use harness::*;
+pub(crate) use libkqueue::*;
 pub(crate) use pattern::{assert_piece, pattern, piece};
 pub(crate) use peer::{Peer, Step};
 pub(crate) use pending::*;

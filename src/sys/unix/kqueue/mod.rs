@@ -1,0 +1,18 @@
+//! kqueue(2), of the system or of libkqueue: the queue, and how to wake who sleeps on it.
+
+#[cfg(test)]
+mod facts;
+#[cfg(anyport_libkqueue)]
+mod libkqueue;
+mod queue;
+mod waker;
+
+pub(crate) use queue::{Event, Filter, Queue};
+#[cfg(test)]
+pub(crate) use waker::QueueWaker;
+pub(crate) use waker::Waker;
+
+#[cfg(not(anyport_libkqueue))]
+use libc as system;
+#[cfg(anyport_libkqueue)]
+use libkqueue as system;
