@@ -1,0 +1,876 @@
+//! One life of the soak: a port, what is attached to it, and what is in flight; and what can be done with them, chosen at
+//! random. `settle` takes the completions up.
+//!
+//! Invariant: every operation is in `ops` from its submission until its final completion was taken, and counted at the
+//! end that it is on; nothing is removed otherwise.
+
+use std::cell::RefCell;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyport::buf::PoolBuf;
+use anyport::op::{self, Operation};
+use anyport::{Backend, Handle, OpId, Port, Poster, Source, Token};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+
+use super::Report;
+use super::ledger::{self, LONGEST, Ledger, SIZE};
+use super::pair::{Kind, Pair};
+use crate::support::*;
+
+/// Pairs of ends that are kept up.
+const PAIRS: usize = 24;
+/// Connections by accept and connect, of which only the port's own behaviour is checked.
+const STRANGERS: usize = 16;
+/// Operations in flight in one direction of one end.
+const DEPTH: usize = 6;
+/// Operations in flight at all, beyond which only cancels follow.
+const MOST: usize = 1500;
+/// Buffers of the port's pool, and bytes of each.
+const POOL: (u16, usize) = (16, 512);
+/// Pool buffers that the user holds or sends from, at most, so that some are left.
+const HELD: usize = 12;
+/// Records of the file, and bytes of each.
+pub(super) const RECORDS: usize = 32;
+pub(super) const RECORD: usize = 1024;
+/// The bit in the token of a post.
+pub(super) const POST: u64 = 1 << 63;
+
+/// What was submitted.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum What {
+    Nop,
+    Timer { due: Instant },
+    Closure(u64),
+    Recv,
+    RecvVectored,
+    RecvFrom,
+    RecvPooled,
+    RecvMulti,
+    Send,
+    SendAll,
+    SendLong,
+    SendVectored,
+    SendPooled,
+    SendDatagram,
+    Ready,
+    Shutdown(Shutdown),
+    Close,
+    Accept,
+    AcceptMulti,
+    Connect,
+    Open { join: bool },
+    ReadAt(usize),
+    WriteAt(usize),
+    Fsync,
+    Metadata,
+    StaleRecv,
+    StaleClose,
+}
+
+/// The queue of its end that an operation is in.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Lane {
+    Read,
+    Write,
+    Other,
+}
+
+/// An operation in flight.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Op {
+    pub(super) what: What,
+    pub(super) token: u64,
+    pub(super) id: Option<OpId>,
+    pub(super) end: Option<usize>,
+    pub(super) lane: Lane,
+    /// The numbers of the buffers it was lent.
+    pub(super) bufs: [u32; 2],
+    /// Bytes of room of a receive.
+    pub(super) room: usize,
+    /// What it sends, without a datagram's number.
+    pub(super) piece: &'static [u8],
+    pub(super) datagram: u64,
+    pub(super) given_up: bool,
+    pub(super) deadline: bool,
+}
+
+impl Op {
+    fn new(what: What) -> Op {
+        let (token, datagram, room) = (0, 0, 0);
+        let (id, end, lane, bufs, piece) = (None, None, Lane::Other, [0; 2], &[][..]);
+        Op { what, token, id, end, lane, bufs, room, piece, datagram, given_up: false, deadline: false }
+    }
+
+    fn on(end: usize, lane: Lane, what: What) -> Op {
+        Op { end: Some(end), lane, ..Op::new(what) }
+    }
+
+    /// The end whose close waits for it.
+    fn counts_on(&self) -> Option<usize> {
+        self.end.filter(|_| self.what != What::Close)
+    }
+}
+
+/// What an attached object is to the soak.
+#[derive(Clone)]
+pub(super) enum Role {
+    /// One side of a pair whose bytes are checked.
+    Side(Rc<RefCell<Pair>>, usize),
+    /// A connection to nobody in particular.
+    Stranger,
+    Listener(SockAddr),
+    File,
+}
+
+/// An attached object.
+pub(super) struct End {
+    pub(super) handle: Handle,
+    pub(super) role: Role,
+    /// Operations in flight, by lane.
+    pub(super) busy: [usize; 3],
+    pub(super) closing: bool,
+}
+
+impl End {
+    fn is_idle(&self) -> bool {
+        self.busy == [0; 3]
+    }
+
+    fn has_room(&self, lane: Lane) -> bool {
+        !self.closing && self.busy[lane as usize] < DEPTH
+    }
+
+    fn reads(&self) -> bool {
+        match &self.role {
+            Role::Side(pair, side) => pair.borrow().kind != Kind::Pipe || *side == 1,
+            Role::Stranger => true,
+            Role::Listener(_) | Role::File => false,
+        }
+    }
+
+    fn writes(&self) -> bool {
+        match &self.role {
+            Role::Side(pair, side) => pair.borrow().kind != Kind::Pipe || *side == 0,
+            Role::Stranger => true,
+            Role::Listener(_) | Role::File => false,
+        }
+    }
+
+    fn is_datagram(&self) -> bool {
+        matches!(&self.role, Role::Side(pair, _) if !pair.borrow().kind.is_stream())
+    }
+}
+
+/// A piece of the file that at most one write, or some reads, are in flight for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Record {
+    /// What it holds, unless a write was given up half-way.
+    pub(super) holds: Option<&'static [u8]>,
+    pub(super) readers: usize,
+    pub(super) written: bool,
+}
+
+pub(super) struct Records {
+    path: PathBuf,
+    pub(super) end: Option<usize>,
+    pub(super) opening: bool,
+    pub(super) all: [Record; RECORDS],
+}
+
+/// A posted value; those that are alive are counted.
+pub(super) struct Parcel {
+    pub(super) sender: usize,
+    pub(super) number: u64,
+    alive: Arc<AtomicI64>,
+}
+
+impl Parcel {
+    fn new(sender: usize, number: u64, alive: &Arc<AtomicI64>) -> Parcel {
+        alive.fetch_add(1, SeqCst);
+        Parcel { sender, number, alive: alive.clone() }
+    }
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        self.alive.fetch_sub(1, SeqCst);
+    }
+}
+
+/// The posts: this thread is sender 0, a thread of its own sender 1.
+pub(super) struct Posts {
+    poster: Poster,
+    orders: Option<mpsc::Sender<u64>>,
+    thread: Option<JoinHandle<()>>,
+    pub(super) sent: [u64; 2],
+    pub(super) taken: [u64; 2],
+    alive: Arc<AtomicI64>,
+}
+
+impl Posts {
+    fn new(poster: Poster) -> Posts {
+        let (orders, told) = mpsc::channel();
+        let alive = Arc::new(AtomicI64::new(0));
+        let (theirs, count) = (poster.clone(), alive.clone());
+        let thread = std::thread::spawn(move || {
+            let mut number = 0;
+            for times in told {
+                for _ in 0..times {
+                    // A port that is gone gives the value back.
+                    let _ = theirs.post(Token(POST | 1), Parcel::new(1, number, &count));
+                    number += 1;
+                }
+            }
+        });
+        Posts { poster, orders: Some(orders), thread: Some(thread), sent: [0; 2], taken: [0; 2], alive }
+    }
+
+    /// Ends the other thread, after all that it was to post.
+    fn stop(&mut self) {
+        self.orders = None;
+        self.thread.take().into_iter().for_each(|thread| thread.join().expect("the posting thread"));
+    }
+}
+
+/// One life.
+pub(super) struct World {
+    pub(super) port: Port,
+    pub(super) rng: fastrand::Rng,
+    pub(super) ledger: Rc<Ledger>,
+    pub(super) ops: Vec<Option<Op>>,
+    vacant: Vec<usize>,
+    submitted: u32,
+    pub(super) ends: Vec<Option<End>>,
+    pub(super) strangers: usize,
+    pub(super) records: Records,
+    /// Pool buffers on loan to the user, with what they must hold.
+    pub(super) held: Vec<(PoolBuf, Vec<u8>)>,
+    pub(super) sending_pooled: usize,
+    stale: Handle,
+    pub(super) posts: Posts,
+    pub(super) report: Report,
+    meeting: (TcpListener, SocketAddr),
+    folder: tempfile::TempDir,
+    /// Nothing that is closed is replaced.
+    pub(super) ending: bool,
+}
+
+impl World {
+    pub(super) fn new(backend: Backend, seed: u64, ledger: &Rc<Ledger>) -> World {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let builder = Port::builder().backend(backend).entries(1 << rng.u32(0..9)).pool(POOL.0, POOL.1).threads(2);
+        let mut port = builder.clone().build().expect("a port");
+        if backend == Backend::Uring && rng.bool() {
+            // As an older kernel would have it.
+            let features: Vec<_> = port.explain().features.iter().map(|feature| feature.name).collect();
+            let lacking = rng.choice(features).expect("there are some");
+            port = builder.without(lacking).build().expect("a port without something");
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (near, _far) = unix_pair();
+        let stale = port.attach(near).expect("attach");
+        drop(port.detach(stale).expect("detach"));
+        let path = folder.path().join("records");
+        std::fs::write(&path, [0; RECORDS * RECORD]).expect("a file");
+        let records = Records { path, end: None, opening: false, all: Default::default() };
+        let posts = Posts::new(port.poster());
+        let mut world = World {
+            port,
+            rng,
+            ledger: ledger.clone(),
+            ops: Vec::new(),
+            vacant: Vec::new(),
+            submitted: 0,
+            ends: Vec::new(),
+            strangers: 0,
+            records,
+            held: Vec::new(),
+            sending_pooled: 0,
+            stale,
+            posts,
+            report: Report::default(),
+            meeting: listener(),
+            folder,
+            ending: false,
+        };
+        world.listen();
+        for _ in 0..PAIRS {
+            world.new_pair();
+        }
+        world
+    }
+
+    /// Submits so many operations, and lets them race.
+    pub(super) fn run(&mut self, operations: u64) {
+        while self.report.submitted < operations {
+            for _ in 0..self.rng.usize(1..64) {
+                self.act();
+            }
+            let nap = if self.rng.u8(..) < 4 { self.rng.u64(0..300) } else { 0 };
+            self.port.wait(Some(Duration::from_micros(nap))).expect("wait");
+            while let Some(done) = self.port.next() {
+                self.completed(done);
+                // Some are left for later.
+                if self.rng.u8(..) == 0 {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn act(&mut self) {
+        if self.in_flight() > MOST {
+            return self.cancel();
+        }
+        match self.rng.u32(..1000) {
+            0..330 => self.receive(),
+            330..660 => self.send(),
+            660..700 => drop(self.submit(op::Nop::new(), Op::new(What::Nop))),
+            700..740 => self.timer(),
+            740..750 => self.closure(),
+            750..780 => self.post(),
+            780..810 => self.ready(),
+            810..840 => self.file(),
+            840..846 => self.connect(),
+            846..856 => self.accept(),
+            856..930 => self.cancel(),
+            930..934 => self.cancel_all(),
+            934..944 => self.close(),
+            944..949 => self.shut_down(),
+            949..956 => self.detach(),
+            956..962 => self.use_stale(),
+            _ => self.release(),
+        }
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.ops.len() - self.vacant.len()
+    }
+
+    /// Submits an operation, now and then with a deadline, and notes it.
+    fn submit<O: Operation>(&mut self, operation: O, op: Op) -> usize {
+        let deadline = op.what != What::Close && self.rng.u8(..) < 10;
+        let index = self.vacant.pop().unwrap_or(self.ops.len());
+        if index == self.ops.len() {
+            self.ops.push(None);
+        }
+        self.submitted = self.submitted.wrapping_add(1) & !(1 << 31);
+        let token = u64::from(self.submitted) << 32 | index as u64;
+        let id = if deadline {
+            let time = Duration::from_micros(self.rng.u64(0..500));
+            self.port.submit(operation.within(time), Token(token))
+        } else {
+            self.port.submit(operation, Token(token))
+        };
+        if let Some(end) = op.counts_on() {
+            self.end(end).busy[op.lane as usize] += 1;
+        }
+        self.ops[index] = Some(Op { token, id: Some(id), deadline, ..op });
+        self.report.submitted += 1;
+        index
+    }
+
+    /// Takes a note back: its final completion was taken.
+    pub(super) fn over(&mut self, index: usize) {
+        let op = self.ops[index].take().expect("it was in flight");
+        self.vacant.push(index);
+        if let Some(end) = op.counts_on() {
+            self.end(end).busy[op.lane as usize] -= 1;
+        }
+    }
+
+    pub(super) fn end(&mut self, index: usize) -> &mut End {
+        self.ends[index].as_mut().expect("an end is there until its close has completed")
+    }
+
+    pub(super) fn join(&mut self, source: impl Into<Source>, role: Role) -> usize {
+        let handle = self.port.attach(source).expect("attach");
+        let end = End { handle, role, busy: [0; 3], closing: false };
+        match self.ends.iter().position(Option::is_none) {
+            Some(index) => {
+                self.ends[index] = Some(end);
+                index
+            }
+            None => {
+                self.ends.push(Some(end));
+                self.ends.len() - 1
+            }
+        }
+    }
+
+    /// An end that fits, if chance finds one.
+    fn pick(&mut self, fits: impl Fn(&End) -> bool) -> Option<usize> {
+        let all = self.ends.len();
+        let tries = [(); 6].map(|()| self.rng.usize(..all));
+        tries.into_iter().find(|&index| self.ends[index].as_ref().is_some_and(&fits))
+    }
+
+    pub(super) fn new_pair(&mut self) {
+        let kinds = [Kind::Tcp, Kind::Unix, Kind::Pipe, Kind::Udp, Kind::UnixDatagram, Kind::Tcp, Kind::Unix];
+        let kind = kinds[self.rng.usize(..kinds.len())];
+        let pair = Rc::new(RefCell::new(Pair::new(kind)));
+        let [near, far] = [0, 1].map(|side| Role::Side(pair.clone(), side));
+        // Small, so that sends have to wait. (A small buffer to receive into would have TCP wait for its timers.)
+        let small = |socket: SockRef| socket.set_send_buffer_size(4096).expect("SO_SNDBUF");
+        match kind {
+            Kind::Tcp => {
+                let one = TcpStream::connect(self.meeting.1).expect("connect over loopback");
+                let (two, _) = self.meeting.0.accept().expect("accept over loopback");
+                for socket in [&one, &two] {
+                    small(SockRef::from(socket));
+                    socket.set_nodelay(true).expect("TCP_NODELAY");
+                }
+                self.join(one, near);
+                self.join(two, far);
+            }
+            Kind::Unix => {
+                let (one, two) = unix_pair();
+                [&one, &two].into_iter().for_each(|socket| small(SockRef::from(socket)));
+                self.join(one, near);
+                self.join(two, far);
+            }
+            Kind::Pipe => {
+                let (read_end, write_end) = pipe();
+                rustix::pipe::fcntl_setpipe_size(&write_end, 4096).expect("F_SETPIPE_SZ");
+                self.join(write_end, near);
+                self.join(read_end, far);
+            }
+            Kind::Udp => {
+                let (one, two) = udp_pair();
+                self.join(one, near);
+                self.join(two, far);
+            }
+            Kind::UnixDatagram => {
+                let (one, two) = unix_datagram_pair();
+                self.join(one, near);
+                self.join(two, far);
+            }
+        }
+    }
+
+    fn listen(&mut self) {
+        let (tcp, address) = listener();
+        self.join(tcp, Role::Listener(address.into()));
+        let unix = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        let address = SockAddr::unix(self.folder.path().join("socket")).expect("an address");
+        unix.bind(&address).expect("bind");
+        unix.listen(4).expect("listen");
+        self.join(unix, Role::Listener(address));
+    }
+
+    fn receive(&mut self) {
+        let Some(index) = self.pick(|end| end.reads() && end.has_room(Lane::Read)) else { return };
+        let end = self.ends[index].as_ref().expect("picked");
+        let (handle, datagram) = (end.handle, end.is_datagram());
+        let least = if datagram { 8 } else { 1 };
+        let room = self.rng.usize(least..SIZE);
+        let op = |what| Op { room, ..Op::on(index, Lane::Read, what) };
+        match self.rng.u8(..10) {
+            0 | 1 => drop(self.submit(op::RecvPooled::new(handle), Op { room: POOL.1, ..op(What::RecvPooled) })),
+            2 => drop(self.submit(op::RecvPooledMulti::new(handle), Op { room: POOL.1, ..op(What::RecvMulti) })),
+            3 => {
+                let bufs = [self.ledger.lend(room.div_ceil(2)), self.ledger.lend(room.div_ceil(2))];
+                let (bufs, numbers) = ([bufs[0].number, bufs[1].number], bufs);
+                let op = Op { bufs, room: 2 * room.div_ceil(2), ..op(What::RecvVectored) };
+                self.submit(op::RecvVectored::new(handle, numbers), op);
+            }
+            4 if datagram => {
+                let buf = self.ledger.lend(room);
+                let op = Op { bufs: [buf.number, 0], ..op(What::RecvFrom) };
+                self.submit(op::RecvFrom::new(handle, buf), op);
+            }
+            _ => {
+                let buf = self.ledger.lend(room);
+                let op = Op { bufs: [buf.number, 0], ..op(What::Recv) };
+                self.submit(op::Recv::new(handle, buf), op);
+            }
+        }
+    }
+
+    fn send(&mut self) {
+        let Some(index) = self.pick(|end| end.writes() && end.has_room(Lane::Write)) else { return };
+        let end = self.ends[index].as_ref().expect("picked");
+        let (handle, role) = (end.handle, end.role.clone());
+        if end.is_datagram() {
+            return self.send_datagram(index, handle, &role);
+        }
+        let len = self.rng.usize(1..SIZE);
+        let piece = ledger::piece(&mut self.rng, len);
+        let op = |what| Op { piece, ..Op::on(index, Lane::Write, what) };
+        if let Role::Side(pair, side) = &role {
+            pair.borrow_mut().flows[*side].sending += 1;
+        }
+        match self.rng.u16(..400) {
+            0 => {
+                let len = self.rng.usize(1..LONGEST);
+                let piece = ledger::piece(&mut self.rng, len);
+                self.submit(op::SendAll::new(handle, piece), Op { piece, ..op(What::SendLong) });
+            }
+            1..40 if let Some((mut buf, copy)) = self.held.pop() => {
+                assert!(*buf == copy[..], "a pool buffer has changed while the user held it");
+                let piece = ledger::piece(&mut self.rng, buf.len());
+                buf.copy_from_slice(piece);
+                self.sending_pooled += 1;
+                self.submit(op::Send::new(handle, buf), Op { piece, ..op(What::SendPooled) });
+            }
+            40..120 => {
+                let buf = self.ledger.lend_filled(piece);
+                let op = Op { bufs: [buf.number, 0], ..op(What::SendAll) };
+                self.submit(op::SendAll::new(handle, buf), op);
+            }
+            120..160 => {
+                let (head, tail) = piece.split_at(len / 3);
+                let bufs = [self.ledger.lend_filled(head), self.ledger.lend_filled(tail)];
+                let op = Op { bufs: [bufs[0].number, bufs[1].number], ..op(What::SendVectored) };
+                self.submit(op::SendVectored::new(handle, bufs), op);
+            }
+            _ => {
+                let buf = self.ledger.lend_filled(piece);
+                let op = Op { bufs: [buf.number, 0], ..op(What::Send) };
+                self.submit(op::Send::new(handle, buf), op);
+            }
+        }
+    }
+
+    fn send_datagram(&mut self, index: usize, handle: Handle, role: &Role) {
+        let Role::Side(pair, side) = role else { unreachable!("datagrams go between the ends of a pair") };
+        // Some are longer than a buffer of the pool.
+        let len = self.rng.usize(0..700);
+        let piece = ledger::piece(&mut self.rng, len);
+        let flow = &mut pair.borrow_mut().flows[*side];
+        let (datagram, message) = flow.datagram(piece);
+        flow.sending += 1;
+        let buf = self.ledger.lend_filled(&message);
+        let op = Op { piece, datagram, bufs: [buf.number, 0], ..Op::on(index, Lane::Write, What::SendDatagram) };
+        self.submit(op::Send::new(handle, buf), op);
+    }
+
+    fn timer(&mut self) {
+        let hour = Duration::from_secs(3600);
+        let time = if self.rng.u8(..10) == 0 { hour } else { Duration::from_micros(self.rng.u64(0..3000)) };
+        let due = Instant::now() + time;
+        if self.rng.bool() {
+            self.submit(op::Timer::at(due), Op::new(What::Timer { due }));
+        } else {
+            self.submit(op::Timer::after(time), Op::new(What::Timer { due }));
+        }
+    }
+
+    fn closure(&mut self) {
+        let number = self.rng.u64(..1 << 40);
+        self.submit(op::Blocking::boxed(move || number * 3), Op::new(What::Closure(number)));
+    }
+
+    fn post(&mut self) {
+        if self.rng.u8(..8) == 0 {
+            let times = self.rng.u64(1..16);
+            self.posts.orders.as_ref().expect("it has not ended").send(times).expect("the posting thread");
+            self.posts.sent[1] += times;
+            self.report.submitted += times;
+            return;
+        }
+        let parcel = Parcel::new(0, self.posts.sent[0], &self.posts.alive);
+        assert!(self.posts.poster.post(Token(POST), parcel).is_ok());
+        self.posts.sent[0] += 1;
+        self.report.submitted += 1;
+    }
+
+    fn ready(&mut self) {
+        let Some(index) = self.pick(|end| !matches!(end.role, Role::File) && end.has_room(Lane::Other)) else { return };
+        let handle = self.end(index).handle;
+        let op = Op::on(index, Lane::Other, What::Ready);
+        if self.rng.bool() {
+            self.submit(op::Ready::readable(handle), op);
+        } else {
+            self.submit(op::Ready::writable(handle), op);
+        }
+    }
+
+    fn file(&mut self) {
+        let Some(index) = self.records.end else {
+            if !self.records.opening {
+                self.records.opening = true;
+                let open = op::Open::new(&self.records.path).read(true).write(true);
+                self.submit(open, Op::new(What::Open { join: true }));
+            }
+            return;
+        };
+        let handle = self.end(index).handle;
+        let at = self.rng.usize(..RECORDS);
+        let offset = (at * RECORD) as u64;
+        let record = &mut self.records.all[at];
+        match self.rng.u16(..400) {
+            0 => drop(self.submit(op::Fsync::data(handle), Op::on(index, Lane::Other, What::Fsync))),
+            1..10 => drop(self.submit(op::Metadata::of(handle), Op::on(index, Lane::Other, What::Metadata))),
+            10..20 => {
+                let open = op::Open::new(&self.records.path).read(true);
+                self.submit(open, Op::new(What::Open { join: false }));
+            }
+            20..200 if record.readers == 0 && !record.written => {
+                record.written = true;
+                let piece = ledger::piece(&mut self.rng, RECORD);
+                let buf = self.ledger.lend_filled(piece);
+                let op = Op::on(index, Lane::Other, What::WriteAt(at));
+                let op = Op { piece, bufs: [buf.number, 0], ..op };
+                self.submit(op::WriteAt::new(handle, buf, offset), op);
+            }
+            _ if !record.written => {
+                record.readers += 1;
+                let buf = self.ledger.lend(RECORD);
+                let op = Op { bufs: [buf.number, 0], ..Op::on(index, Lane::Other, What::ReadAt(at)) };
+                self.submit(op::ReadAt::new(handle, buf, offset), op);
+            }
+            _ => {}
+        }
+    }
+
+    fn connect(&mut self) {
+        if self.strangers >= STRANGERS {
+            let Some(index) = self.pick(|end| matches!(end.role, Role::Stranger) && !end.closing) else { return };
+            return self.close_end(index);
+        }
+        let Some(index) = self.pick(|end| matches!(end.role, Role::Listener(_))) else { return };
+        let Role::Listener(address) = self.end(index).role.clone() else { unreachable!("picked") };
+        let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::UNIX };
+        let socket = Socket::new(domain, Type::STREAM, None).expect("a socket");
+        if domain == Domain::IPV4 {
+            // It leaves no address in use behind.
+            socket.set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+        }
+        self.strangers += 1;
+        let index = self.join(socket, Role::Stranger);
+        let handle = self.end(index).handle;
+        self.submit(op::Connect::new(handle, address), Op::on(index, Lane::Write, What::Connect));
+    }
+
+    fn accept(&mut self) {
+        let Some(index) = self.pick(|end| matches!(end.role, Role::Listener(_)) && end.busy[0] < 2) else { return };
+        let handle = self.end(index).handle;
+        if self.rng.bool() {
+            self.submit(op::Accept::new(handle), Op::on(index, Lane::Read, What::Accept));
+        } else {
+            self.submit(op::AcceptMulti::new(handle), Op::on(index, Lane::Read, What::AcceptMulti));
+        }
+    }
+
+    fn cancel(&mut self) {
+        if self.ops.is_empty() {
+            return;
+        }
+        let index = self.rng.usize(..self.ops.len());
+        self.give_up(index);
+    }
+
+    pub(super) fn give_up(&mut self, index: usize) {
+        if let Some(op) = &mut self.ops[index] {
+            let given_up = self.port.cancel(op.id.expect("it was submitted"));
+            assert!(!given_up || op.what != What::Close, "a close cannot be given up");
+            op.given_up |= given_up;
+        }
+    }
+
+    fn cancel_all(&mut self) {
+        let Some(index) = self.pick(|end| !end.closing) else { return };
+        let (handle, busy) = (self.end(index).handle, self.end(index).busy.iter().sum());
+        let given_up = self.port.cancel_all(handle);
+        assert!(given_up <= busy, "{given_up} of {busy} operations were given up");
+        self.all_given_up(index);
+    }
+
+    /// Those on this end may be given up from now on.
+    fn all_given_up(&mut self, index: usize) {
+        let on = |op: &&mut Op| op.end == Some(index) && op.what != What::Close;
+        self.ops.iter_mut().flatten().filter(on).for_each(|op| op.given_up = true);
+    }
+
+    fn close(&mut self) {
+        // Where the other end is gone, first: there only errors can be had.
+        let disturbed = |end: &End| !end.closing && matches!(&end.role, Role::Side(pair, _) if pair.borrow().disturbed);
+        let any = |end: &End| !end.closing && !matches!(end.role, Role::Listener(_));
+        let index = self.pick(disturbed).or_else(|| self.pick(any).filter(|_| self.rng.bool()));
+        index.into_iter().for_each(|index| self.close_end(index));
+    }
+
+    /// Closes an end, one of a TCP connection mostly with a reset.
+    pub(super) fn close_end(&mut self, index: usize) {
+        self.all_given_up(index);
+        let end = self.end(index);
+        end.closing = true;
+        let (handle, role) = (end.handle, end.role.clone());
+        if let Role::Side(pair, side) = &role {
+            let pair = &mut *pair.borrow_mut();
+            pair.disturbed = true;
+            pair.flows[*side].ended = true;
+            if pair.kind == Kind::Tcp && self.rng.u8(..4) > 0 {
+                let socket = self.port.as_fd(handle).expect("it is open");
+                SockRef::from(&socket).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+                self.report.resets += 1;
+            }
+        }
+        if let Role::File = role {
+            self.records.end = None;
+        }
+        self.report.closes += 1;
+        self.submit(op::Close::new(handle), Op::on(index, Lane::Other, What::Close));
+        self.stale = handle;
+    }
+
+    fn shut_down(&mut self) {
+        let is_stream = |pair: &Pair| pair.kind.is_stream() && pair.kind.is_socket();
+        let fits = |end: &End| !end.closing && matches!(&end.role, Role::Side(pair, _) if is_stream(&pair.borrow()));
+        let Some(index) = self.pick(fits) else { return };
+        let end = self.end(index);
+        let handle = end.handle;
+        let Role::Side(pair, side) = end.role.clone() else { unreachable!("picked") };
+        let how = self.rng.choice([Shutdown::Read, Shutdown::Write, Shutdown::Both]).expect("three");
+        let pair = &mut *pair.borrow_mut();
+        pair.disturbed = true;
+        let lane = if how == Shutdown::Read { Lane::Other } else { Lane::Write };
+        if how != Shutdown::Read {
+            pair.flows[side].ended = true;
+            pair.flows[side].sending += 1;
+        }
+        if how != Shutdown::Write {
+            pair.flows[1 - side].refused = true;
+        }
+        self.submit(op::Shutdown::new(handle, how), Op::on(index, lane, What::Shutdown(how)));
+    }
+
+    /// An end leaves, if it can, and comes back under another handle.
+    fn detach(&mut self) {
+        // One that has met an error would meet an end after that.
+        let fits = |end: &End| !end.closing && matches!(&end.role, Role::Side(pair, _) if !pair.borrow().disturbed);
+        let Some(index) = self.pick(fits) else { return };
+        let (handle, idle) = (self.end(index).handle, self.end(index).is_idle());
+        match self.port.detach(handle) {
+            Ok(fd) => {
+                self.end(index).handle = self.port.attach(fd).expect("attach");
+                self.stale = handle;
+                self.report.detached += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
+                assert!(!idle, "an idle handle was not detached");
+            }
+        }
+    }
+
+    fn use_stale(&mut self) {
+        let handle = self.stale;
+        if self.rng.bool() {
+            let buf = self.ledger.lend(8);
+            let op = Op { bufs: [buf.number, 0], ..Op::new(What::StaleRecv) };
+            self.submit(op::Recv::new(handle, buf), op);
+        } else {
+            self.submit(op::Close::new(handle), Op::new(What::StaleClose));
+        }
+    }
+
+    /// Gives a pool buffer back, which must be as it was.
+    fn release(&mut self) {
+        if !self.held.is_empty() {
+            let (buf, copy) = self.held.swap_remove(self.rng.usize(..self.held.len()));
+            assert!(*buf == copy[..], "a pool buffer has changed while the user held it");
+        }
+    }
+
+    pub(super) fn may_hold(&mut self) -> bool {
+        self.held.len() + self.sending_pooled < HELD && self.rng.u8(..3) == 0
+    }
+
+    /// Nothing new is submitted: all that can complete must do so.
+    pub(super) fn settle(&mut self) {
+        while !self.held.is_empty() {
+            self.release();
+        }
+        let give_up = Instant::now() + Duration::from_secs(20);
+        loop {
+            while self.port.wait(Some(Duration::from_millis(10))).expect("wait") {
+                while let Some(done) = self.port.next() {
+                    self.completed(done);
+                    self.held.clear();
+                }
+            }
+            let Some(owed) = self.owed() else { return };
+            assert!(Instant::now() < give_up, "{owed} is owed and does not complete");
+        }
+    }
+
+    /// Something that must complete by itself, now or soon.
+    fn owed(&self) -> Option<String> {
+        if self.posts.sent != self.posts.taken {
+            return Some(format!("posts: {:?} of {:?}", self.posts.taken, self.posts.sent));
+        }
+        let op = self.ops.iter().flatten().find(|op| {
+            let prompt = match op.what {
+                What::Nop | What::Closure(_) | What::Open { .. } | What::ReadAt(_) | What::WriteAt(_) => true,
+                What::Fsync | What::Metadata | What::StaleRecv | What::StaleClose | What::Close => true,
+                What::Timer { due } => Instant::now() >= due,
+                _ => false,
+            };
+            prompt || op.deadline || op.given_up
+        });
+        if let Some(op) = op {
+            return Some(format!("{op:?}"));
+        }
+        self.ends.iter().flatten().find_map(|end| {
+            let Role::Side(pair, side) = &end.role else { return None };
+            let pair = pair.borrow();
+            let flow = &pair.flows[1 - side];
+            let comes = match pair.kind {
+                // The system may lose them; on a Unix socket only once a send has found that its peer is gone.
+                Kind::Udp => false,
+                Kind::UnixDatagram if pair.disturbed => false,
+                Kind::UnixDatagram => flow.sending > 0 || flow.has_datagram(),
+                _ => flow.sending > 0 || flow.sent > flow.received || flow.is_over,
+            };
+            (end.busy[Lane::Read as usize] > 0 && comes)
+                .then(|| format!("a receive of {:?} ({} in flight on the other end)", pair.kind, flow.sending))
+        })
+    }
+
+    /// Ends everything in the ways there are, and sees it end.
+    pub(super) fn end_all(mut self) -> Report {
+        self.posts.stop();
+        self.ending = true;
+        for index in 0..self.ends.len() {
+            if self.ends[index].as_ref().is_some_and(|end| !end.closing) {
+                self.close_end(index);
+            }
+        }
+        (0..self.ops.len()).for_each(|index| self.give_up(index));
+        while self.in_flight() > 0 || self.posts.taken != self.posts.sent {
+            let done = one(&mut self.port);
+            self.completed(done);
+        }
+        // What was opened or accepted meanwhile is attached by now.
+        if self.ends.iter().flatten().next().is_some() {
+            return self.end_all();
+        }
+        assert_eq!(self.port.in_flight(), 0);
+        self.leave()
+    }
+
+    /// Drops the port with everything in flight.
+    pub(super) fn abandon(mut self) -> Report {
+        self.report.abandoned = self.in_flight() as u64;
+        self.posts.stop();
+        let posts: u64 = self.posts.sent.iter().sum::<u64>() - self.posts.taken.iter().sum::<u64>();
+        self.report.abandoned += posts;
+        self.leave()
+    }
+
+    fn leave(self) -> Report {
+        let World { port, posts, report, held, ends, .. } = self;
+        drop((port, held, ends));
+        assert_eq!(posts.alive.load(SeqCst), 0, "posted values are missing");
+        report
+    }
+}
