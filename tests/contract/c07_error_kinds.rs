@@ -1,7 +1,663 @@
-//! C7: the same event gives the same `io::ErrorKind` everywhere.
+//! C7: the same event gives the same `io::ErrorKind`, and `raw_os_error` keeps the number that the system gave. What the
+//! port itself refuses has no number, and says what to do. The table for users is in `src/error.rs`.
+//!
+//! Kinds that `std` does not name yet are compared with the one that it makes of the number.
 
-use crate::support::{Case, cases};
+use std::fmt::Debug;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::Duration;
+
+use anyport::buf::IoBuf;
+use anyport::op::{self, Operation, Unpack};
+use anyport::{Backend, Handle, Port, Token, error};
+use rustix::thread::{CapabilitySet, UnshareFlags, unshare_unsafe};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+
+use crate::support::*;
 
 pub(crate) fn tests() -> Vec<Case> {
-    cases![]
+    cases! {
+        each_backend: [
+            a_refused_connection,
+            a_refused_datagram,
+            a_reset_connection,
+            a_direction_that_was_shut_down,
+            a_receiver_that_is_gone,
+            a_socket_that_is_not_connected,
+            a_socket_that_is_connected_already,
+            an_address_that_cannot_be_used,
+            an_address_that_is_in_use,
+            a_message_that_is_too_long,
+            a_path_that_leads_nowhere,
+            a_file_that_is_there_already,
+            a_folder_in_place_of_a_file,
+            a_file_that_may_not_be_opened,
+            a_descriptor_that_is_open_for_the_other_direction,
+            an_object_of_the_wrong_kind,
+            a_device_that_is_full,
+            an_offset_that_no_file_has,
+            a_deadline_that_passes,
+            a_connection_that_the_system_gives_up,
+            an_operation_that_is_given_up,
+            a_stale_handle,
+            a_busy_handle,
+            a_buffer_without_room,
+            an_impossible_path_or_access,
+            a_closure_that_panics,
+        ],
+        each_backend_isolated: [
+            a_network_that_cannot_be_reached,
+            a_process_without_descriptors,
+            a_port_of_the_parent_process,
+        ],
+    }
+}
+
+/// Does one operation.
+#[track_caller]
+fn run<O: Operation>(port: &mut Port, operation: O) -> <O::Of as Unpack>::Output {
+    port.submit(operation, Token(7));
+    let done = one(port);
+    assert!(!done.more());
+    done.unpack::<O::Of>()
+}
+
+/// The system's error `errno`, which is of this kind.
+#[track_caller]
+fn assert_error<T: Debug>(what: &str, result: io::Result<T>, errno: i32, kind: ErrorKind) {
+    let error = result.expect_err(what);
+    assert_eq!((error.raw_os_error(), error.kind()), (Some(errno), kind), "{what}: {error:?}");
+}
+
+/// The system's error `errno`, whose kind has no name.
+#[track_caller]
+fn assert_errno<T: Debug>(what: &str, result: io::Result<T>, errno: i32) {
+    assert_error(what, result, errno, io::Error::from_raw_os_error(errno).kind());
+}
+
+/// What the port refuses by itself: the system was not asked, and the text tells the way out.
+#[track_caller]
+fn assert_refused<T: Debug>(what: &str, result: io::Result<T>, kind: ErrorKind, way_out: &str) {
+    let error = result.expect_err(what);
+    assert_eq!((error.raw_os_error(), error.kind()), (None, kind), "{what}: {error:?}");
+    assert!(error.to_string().contains(way_out), "{what}: {error}");
+}
+
+/// Receives in every way; each must fail like this.
+#[track_caller]
+fn assert_receives(port: &mut Port, what: &str, on: Handle, errno: i32, kind: ErrorKind) {
+    assert_error(what, run(port, op::Recv::new(on, [0; 8])).0, errno, kind);
+    assert_error(what, run(port, op::RecvVectored::new(on, [[0; 8], [0; 8]])).0, errno, kind);
+    assert_error(what, run(port, op::RecvFrom::new(on, [0; 8])).0, errno, kind);
+    assert_error(what, run(port, op::RecvPooled::new(on)), errno, kind);
+    assert_error(what, run(port, op::RecvPooledMulti::new(on)), errno, kind);
+}
+
+/// Sends in every way; each must fail like this.
+#[track_caller]
+fn assert_sends(port: &mut Port, what: &str, on: Handle, errno: i32, kind: ErrorKind) {
+    assert_error(what, run(port, op::Send::new(on, "lost")).0, errno, kind);
+    assert_error(what, run(port, op::SendAll::new(on, "lost")).0, errno, kind);
+    assert_error(what, run(port, op::SendVectored::new(on, ["lo", "st"])).0, errno, kind);
+}
+
+fn any_address() -> SocketAddr {
+    "127.0.0.1:0".parse().expect("an address")
+}
+
+/// A TCP address that nobody listens on and nobody else can get meanwhile: it is bound as long as the socket lives.
+fn silent_address(domain: Domain) -> Option<(Socket, SockAddr)> {
+    let address = if domain == Domain::IPV4 { "127.0.0.1:0" } else { "[::1]:0" };
+    let socket = Socket::new(domain, Type::STREAM, None).ok()?;
+    socket.bind(&address.parse::<SocketAddr>().expect("an address").into()).ok()?;
+    let address = socket.local_addr().expect("an address");
+    Some((socket, address))
+}
+
+fn fresh(port: &mut Port, domain: Domain) -> Handle {
+    port.attach(Socket::new(domain, Type::STREAM, None).expect("a socket")).expect("attach")
+}
+
+fn a_refused_connection(backend: Backend) {
+    let mut port = port(backend);
+    for domain in [Domain::IPV4, Domain::IPV6] {
+        // A machine may be without IPv6.
+        let Some((_taken, address)) = silent_address(domain) else { continue };
+        let on = fresh(&mut port, domain);
+        let refused = run(&mut port, op::Connect::new(on, address));
+        assert_error("tcp", refused, libc::ECONNREFUSED, ErrorKind::ConnectionRefused);
+    }
+    // A socket that was left behind by its listener.
+    let (listener, folder) = unix_listener();
+    drop(listener);
+    let address = SockAddr::unix(folder.path().join("socket")).expect("an address");
+    let on = fresh(&mut port, Domain::UNIX);
+    let refused = run(&mut port, op::Connect::new(on, address));
+    assert_error("unix", refused, libc::ECONNREFUSED, ErrorKind::ConnectionRefused);
+    let nowhere = SockAddr::unix(folder.path().join("nothing")).expect("an address");
+    let on = fresh(&mut port, Domain::UNIX);
+    assert_error("no path", run(&mut port, op::Connect::new(on, nowhere)), libc::ENOENT, ErrorKind::NotFound);
+}
+
+fn a_refused_datagram(backend: Backend) {
+    let mut port = port(backend);
+    let (near, far) = udp_pair();
+    drop(far);
+    let on = port.attach(near).expect("attach");
+    // The refusal of a datagram is told to whoever asks next.
+    let send = |port: &mut Port| assert_eq!(run(port, op::Send::new(on, "lost")).0.expect("it is sent"), 4);
+    let (errno, kind) = (libc::ECONNREFUSED, ErrorKind::ConnectionRefused);
+    send(&mut port);
+    assert_error("recv", run(&mut port, op::Recv::new(on, [0; 8])).0, errno, kind);
+    send(&mut port);
+    assert_error("recv-from", run(&mut port, op::RecvFrom::new(on, [0; 8])).0, errno, kind);
+    send(&mut port);
+    assert_error("pooled", run(&mut port, op::RecvPooled::new(on)), errno, kind);
+    send(&mut port);
+    assert_error("multishot", run(&mut port, op::RecvPooledMulti::new(on)), errno, kind);
+    send(&mut port);
+    assert_error("send", run(&mut port, op::Send::new(on, "lost")).0, errno, kind);
+    // A receive that waits is told, too.
+    port.submit(op::Recv::new(on, [0; 8]), Token(1));
+    assert!(!port.wait(Some(Duration::from_millis(1))).expect("wait"), "nothing is refused yet");
+    port.submit(op::Send::new(on, "lost"), Token(2));
+    for done in drive(&mut port, 2) {
+        match done.token() {
+            Token(1) => assert_error("waiting", done.unpack::<op::Recv<[u8; 8]>>().0, errno, kind),
+            _ => drop(done.unpack::<op::Send<&str>>().0.expect("it is sent")),
+        }
+    }
+}
+
+/// The near end of a TCP connection that its peer has reset.
+fn reset_connection(port: &mut Port) -> Handle {
+    let (near, far) = tcp_pair();
+    SockRef::from(&far).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+    let watched = near.try_clone().expect("a duplicate");
+    let on = port.attach(near).expect("attach");
+    drop(far);
+    eventually("the reset has arrived", || {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut watched = [PollFd::new(&watched, PollFlags::IN)];
+        poll(&mut watched, Some(&Timespec::default())).expect("poll") == 1
+    });
+    on
+}
+
+fn a_reset_connection(backend: Backend) {
+    let mut port = port(backend);
+    let on = reset_connection(&mut port);
+    assert_receives(&mut port, "a reset", on, libc::ECONNRESET, ErrorKind::ConnectionReset);
+    // Whoever sends first hears of the reset, from then on there is nothing to send on.
+    let on = reset_connection(&mut port);
+    let first = run(&mut port, op::Send::new(on, "lost")).0;
+    assert_error("the first send", first, libc::ECONNRESET, ErrorKind::ConnectionReset);
+    assert_sends(&mut port, "a later send", on, libc::EPIPE, ErrorKind::BrokenPipe);
+    assert_receives(&mut port, "after the sends", on, libc::ECONNRESET, ErrorKind::ConnectionReset);
+    let on = reset_connection(&mut port);
+    let first = run(&mut port, op::SendVectored::new(on, ["lo", "st"])).0;
+    assert_error("the first vectored send", first, libc::ECONNRESET, ErrorKind::ConnectionReset);
+    let on = reset_connection(&mut port);
+    let first = run(&mut port, op::SendAll::new(on, "lost")).0;
+    assert_error("the first send-all", first, libc::ECONNRESET, ErrorKind::ConnectionReset);
+}
+
+fn a_direction_that_was_shut_down(backend: Backend) {
+    let mut port = port(backend);
+    for (what, near, _far) in stream_pairs() {
+        let on = port.attach(near).expect("attach");
+        run(&mut port, op::Shutdown::new(on, Shutdown::Write)).expect("shutdown");
+        assert_sends(&mut port, what, on, libc::EPIPE, ErrorKind::BrokenPipe);
+    }
+}
+
+fn a_receiver_that_is_gone(backend: Backend) {
+    let mut port = port(backend);
+    let (near, far) = unix_pair();
+    drop(far);
+    let on = port.attach(near).expect("attach");
+    assert_sends(&mut port, "unix", on, libc::EPIPE, ErrorKind::BrokenPipe);
+    let (read_end, write_end) = pipe();
+    drop(read_end);
+    let on = port.attach(write_end).expect("attach");
+    assert_sends(&mut port, "pipe", on, libc::EPIPE, ErrorKind::BrokenPipe);
+    // One that goes while a send waits for room.
+    let (near, far) = unix_pair();
+    let (read_end, write_end) = pipe();
+    for (what, on, far) in [
+        ("unix", port.attach(near).expect("attach"), std::os::fd::OwnedFd::from(far)),
+        ("pipe", port.attach(write_end).expect("attach"), read_end.into()),
+    ] {
+        port.submit(op::SendAll::new(on, vec![1; 4 << 20]), Token(1));
+        assert!(drive_for(&mut port, Duration::from_millis(5)).is_empty(), "{what}: nobody reads");
+        drop(far);
+        let (result, _) = one(&mut port).unpack::<op::SendAll<Vec<u8>>>();
+        assert_error(what, result, libc::EPIPE, ErrorKind::BrokenPipe);
+    }
+    let (near, far) = unix_datagram_pair();
+    drop(far);
+    let on = port.attach(near).expect("attach");
+    let refused = run(&mut port, op::Send::new(on, "lost")).0;
+    assert_error("datagram", refused, libc::ECONNREFUSED, ErrorKind::ConnectionRefused);
+    assert_sends(&mut port, "and then", on, libc::ENOTCONN, ErrorKind::NotConnected);
+}
+
+fn a_socket_that_is_not_connected(backend: Backend) {
+    let mut port = port(backend);
+    let (listening_tcp, listening_unix) = (listener().0, unix_listener());
+    let streams = [
+        ("tcp", fresh(&mut port, Domain::IPV4)),
+        ("unix", fresh(&mut port, Domain::UNIX)),
+        ("tcp listener", port.attach(listening_tcp).expect("attach")),
+        ("unix listener", port.attach(listening_unix.0).expect("attach")),
+    ];
+    for (what, on) in streams {
+        assert_receives(&mut port, what, on, libc::ENOTCONN, ErrorKind::NotConnected);
+        // Linux tells a TCP socket that never was connected from one that no longer is for receives only.
+        match what {
+            "tcp" | "tcp listener" => assert_sends(&mut port, what, on, libc::EPIPE, ErrorKind::BrokenPipe),
+            _ => assert_sends(&mut port, what, on, libc::ENOTCONN, ErrorKind::NotConnected),
+        }
+    }
+    let on = fresh(&mut port, Domain::IPV4);
+    for how in [Shutdown::Read, Shutdown::Write, Shutdown::Both] {
+        let result = run(&mut port, op::Shutdown::new(on, how));
+        assert_error("shutdown", result, libc::ENOTCONN, ErrorKind::NotConnected);
+    }
+    // After a connect that failed, too.
+    let (_taken, address) = silent_address(Domain::IPV4).expect("loopback");
+    run(&mut port, op::Connect::new(on, address)).expect_err("refused");
+    assert_receives(&mut port, "refused", on, libc::ENOTCONN, ErrorKind::NotConnected);
+    // A datagram needs to be told where to go.
+    let on = port.attach(UdpSocket::bind("127.0.0.1:0").expect("a socket")).expect("attach");
+    assert_errno("udp", run(&mut port, op::Send::new(on, "lost")).0, libc::EDESTADDRREQ);
+    let on = port.attach(UnixDatagram::unbound().expect("a socket")).expect("attach");
+    let result = run(&mut port, op::Send::new(on, "lost")).0;
+    assert_error("unix datagram", result, libc::ENOTCONN, ErrorKind::NotConnected);
+}
+
+fn a_socket_that_is_connected_already(backend: Backend) {
+    let mut port = port(backend);
+    let (tcp, address) = listener();
+    let (unix, folder) = unix_listener();
+    let path = SockAddr::unix(folder.path().join("socket")).expect("an address");
+    for (what, domain, address) in [("tcp", Domain::IPV4, SockAddr::from(address)), ("unix", Domain::UNIX, path)] {
+        let on = fresh(&mut port, domain);
+        run(&mut port, op::Connect::new(on, address.clone())).expect("connect");
+        for _ in 0..2 {
+            assert_errno(what, run(&mut port, op::Connect::new(on, address.clone())), libc::EISCONN);
+        }
+    }
+    let (on, here) = (port.attach(tcp).expect("attach"), address);
+    assert_errno("a listener", run(&mut port, op::Connect::new(on, here)), libc::EISCONN);
+    drop(unix);
+}
+
+fn an_address_that_cannot_be_used(backend: Backend) {
+    let mut port = port(backend);
+    let (_listener, address) = listener();
+    // A second connection from the same address to the same address.
+    let bound = |to: SocketAddr| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_reuse_address(true).expect("SO_REUSEADDR");
+        socket.bind(&to.into()).expect("bind");
+        socket
+    };
+    let first = bound(any_address());
+    let from = first.local_addr().expect("an address").as_socket().expect("an IPv4 address");
+    let second = bound(from);
+    first.connect(&address.into()).expect("connect");
+    let on = port.attach(second).expect("attach");
+    let taken = run(&mut port, op::Connect::new(on, address));
+    assert_error("taken", taken, libc::EADDRNOTAVAIL, ErrorKind::AddrNotAvailable);
+    // An address of another family.
+    let on = fresh(&mut port, Domain::IPV4);
+    let other: SocketAddr = "[::1]:9".parse().expect("an address");
+    assert_errno("another family", run(&mut port, op::Connect::new(on, other)), libc::EAFNOSUPPORT);
+    let on = port.attach(UdpSocket::bind("127.0.0.1:0").expect("a socket")).expect("attach");
+    assert_errno("another family", run(&mut port, op::SendTo::new(on, "lost", other)).0, libc::EAFNOSUPPORT);
+}
+
+fn an_address_that_is_in_use(backend: Backend) {
+    let mut port = port(backend);
+    let (listener, address) = listener();
+    let on = port.attach(listener).expect("attach");
+    port.submit(op::AcceptMulti::new(on), Token(1));
+    assert_error("in use", TcpListener::bind(address), libc::EADDRINUSE, ErrorKind::AddrInUse);
+    port.submit(op::Close::new(on), Token(2));
+    drop(drive(&mut port, 2));
+    TcpListener::bind(address).expect("once the port has closed it, it can be had again");
+}
+
+fn a_message_that_is_too_long(backend: Backend) {
+    let mut port = port(backend);
+    let (near, far) = udp_pair();
+    let address = far.local_addr().expect("an address");
+    let on = port.attach(near).expect("attach");
+    let huge = || vec![0; 70_000];
+    assert_errno("send", run(&mut port, op::Send::new(on, huge())).0, libc::EMSGSIZE);
+    assert_errno("send-all", run(&mut port, op::SendAll::new(on, huge())).0, libc::EMSGSIZE);
+    assert_errno("vectored", run(&mut port, op::SendVectored::new(on, [huge(), huge()])).0, libc::EMSGSIZE);
+    let (unconnected, _) = udp_unconnected();
+    let on = port.attach(unconnected).expect("attach");
+    assert_errno("send-to", run(&mut port, op::SendTo::new(on, huge(), address)).0, libc::EMSGSIZE);
+}
+
+fn a_path_that_leads_nowhere(backend: Backend) {
+    let mut port = port(backend);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("file"), "text").expect("a file");
+    symlink(at("loop"), at("loop")).expect("a link");
+    let long = "x".repeat(300);
+    for (name, errno, kind) in [
+        ("nothing", libc::ENOENT, Some(ErrorKind::NotFound)),
+        ("nothing/below", libc::ENOENT, Some(ErrorKind::NotFound)),
+        ("file/below", libc::ENOTDIR, Some(ErrorKind::NotADirectory)),
+        (&long, libc::ENAMETOOLONG, Some(ErrorKind::InvalidFilename)),
+        ("loop", libc::ELOOP, None),
+    ] {
+        let kind = kind.unwrap_or_else(|| io::Error::from_raw_os_error(errno).kind());
+        assert_error(name, run(&mut port, op::Open::new(at(name)).read(true)), errno, kind);
+        assert_error(name, run(&mut port, op::Metadata::at(at(name))), errno, kind);
+    }
+    assert_error("empty", run(&mut port, op::Open::new("").read(true)), libc::ENOENT, ErrorKind::NotFound);
+    assert_error("empty", run(&mut port, op::Metadata::at("")), libc::ENOENT, ErrorKind::NotFound);
+}
+
+fn a_file_that_is_there_already(backend: Backend) {
+    let mut port = port(backend);
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let open = op::Open::new(file.path()).write(true).create(true).exclusive(true);
+    assert_error("a new file", run(&mut port, open), libc::EEXIST, ErrorKind::AlreadyExists);
+}
+
+fn a_folder_in_place_of_a_file(backend: Backend) {
+    let mut port = port(backend);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (errno, kind) = (libc::EISDIR, ErrorKind::IsADirectory);
+    assert_error("open", run(&mut port, op::Open::new(folder.path()).write(true)), errno, kind);
+    let on = port.attach(File::open(folder.path()).expect("a folder can be opened")).expect("attach");
+    assert_error("recv", run(&mut port, op::Recv::new(on, [0; 8])).0, errno, kind);
+    assert_error("vectored", run(&mut port, op::RecvVectored::new(on, [[0; 8]])).0, errno, kind);
+    assert_error("read-at", run(&mut port, op::ReadAt::new(on, [0; 8], 0)).0, errno, kind);
+}
+
+fn a_file_that_may_not_be_opened(backend: Backend) {
+    // The administrator may open anything but a program that runs.
+    let mut busy = port(backend);
+    let program = std::env::current_exe().expect("this program");
+    let open = op::Open::new(&program).write(true);
+    assert_error("a running program", run(&mut busy, open), libc::ETXTBSY, ErrorKind::ExecutableFileBusy);
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "text").expect("a file");
+    fs::set_permissions(&secret, PermissionsExt::from_mode(0o000)).expect("chmod");
+    let powers = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+    without_capabilities(powers, || {
+        let mut port = port(backend);
+        let (errno, kind) = (libc::EACCES, ErrorKind::PermissionDenied);
+        assert_error("read", run(&mut port, op::Open::new(&secret).read(true)), errno, kind);
+        assert_error("write", run(&mut port, op::Open::new(&secret).write(true)), errno, kind);
+        fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o000)).expect("chmod");
+        assert_error("below", run(&mut port, op::Open::new(&secret).read(true)), errno, kind);
+        assert_error("below", run(&mut port, op::Metadata::at(&secret)), errno, kind);
+    });
+    fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700)).expect("chmod");
+}
+
+fn a_descriptor_that_is_open_for_the_other_direction(backend: Backend) {
+    let mut port = port(backend);
+    let named = tempfile::NamedTempFile::new().expect("a file");
+    let reading = port.attach(File::open(named.path()).expect("open")).expect("attach");
+    let writing = port.attach(File::options().write(true).open(named.path()).expect("open")).expect("attach");
+    assert_errno("write-at", run(&mut port, op::WriteAt::new(reading, "text", 0)).0, libc::EBADF);
+    assert_errno("read-at", run(&mut port, op::ReadAt::new(writing, [0; 8], 0)).0, libc::EBADF);
+    let (read_end, write_end) = pipe();
+    for (reading, writing) in
+        [(reading, writing), (port.attach(read_end).expect("attach"), port.attach(write_end).expect("attach"))]
+    {
+        assert_errno("send", run(&mut port, op::Send::new(reading, "lost")).0, libc::EBADF);
+        assert_errno("send-all", run(&mut port, op::SendAll::new(reading, "lost")).0, libc::EBADF);
+        assert_errno("vectored", run(&mut port, op::SendVectored::new(reading, ["lost"])).0, libc::EBADF);
+        assert_errno("recv", run(&mut port, op::Recv::new(writing, [0; 8])).0, libc::EBADF);
+        assert_errno("vectored", run(&mut port, op::RecvVectored::new(writing, [[0; 8]])).0, libc::EBADF);
+        assert_errno("pooled", run(&mut port, op::RecvPooled::new(writing)), libc::EBADF);
+        assert_errno("multishot", run(&mut port, op::RecvPooledMulti::new(writing)), libc::EBADF);
+    }
+}
+
+fn an_object_of_the_wrong_kind(backend: Backend) {
+    let mut port = port(backend);
+    let (near, _far) = unix_pair();
+    let (stream, (read_end, write_end)) = (port.attach(near).expect("attach"), pipe());
+    let (reader, writer) = (port.attach(read_end).expect("attach"), port.attach(write_end).expect("attach"));
+    let file = port.attach(tempfile::tempfile().expect("a file")).expect("attach");
+    let udp = port.attach(UdpSocket::bind("127.0.0.1:0").expect("a socket")).expect("attach");
+    let tcp = fresh(&mut port, Domain::IPV4);
+    let address = any_address();
+
+    for (what, on) in [("a pipe", reader), ("a pipe", writer), ("a file", file)] {
+        assert_errno(what, run(&mut port, op::Accept::new(on)), libc::ENOTSOCK);
+        assert_errno(what, run(&mut port, op::AcceptMulti::new(on)), libc::ENOTSOCK);
+        assert_errno(what, run(&mut port, op::Connect::new(on, address)), libc::ENOTSOCK);
+        assert_errno(what, run(&mut port, op::Shutdown::new(on, Shutdown::Both)), libc::ENOTSOCK);
+        assert_errno(what, run(&mut port, op::Shutdown::new(on, Shutdown::Read)), libc::ENOTSOCK);
+    }
+    for (what, on) in [("a connection", stream), ("a socket that does not listen", tcp)] {
+        assert_error(what, run(&mut port, op::Accept::new(on)), libc::EINVAL, ErrorKind::InvalidInput);
+        assert_error(what, run(&mut port, op::AcceptMulti::new(on)), libc::EINVAL, ErrorKind::InvalidInput);
+    }
+    let on_datagrams = run(&mut port, op::Accept::new(udp));
+    assert_errno("datagrams", on_datagrams, libc::EOPNOTSUPP);
+    for (what, on) in [("a stream", stream), ("a pipe", reader)] {
+        let seek = (libc::ESPIPE, ErrorKind::NotSeekable);
+        assert_error(what, run(&mut port, op::ReadAt::new(on, [0; 8], 0)).0, seek.0, seek.1);
+        let on = if on == reader { writer } else { on };
+        assert_error(what, run(&mut port, op::WriteAt::new(on, "lost", 0)).0, seek.0, seek.1);
+        assert_error(what, run(&mut port, op::Fsync::new(on)), libc::EINVAL, ErrorKind::InvalidInput);
+        assert_error(what, run(&mut port, op::Fsync::data(on)), libc::EINVAL, ErrorKind::InvalidInput);
+    }
+}
+
+fn a_device_that_is_full(backend: Backend) {
+    let Ok(full) = File::options().write(true).open("/dev/full") else { skip_elsewhere("there is no /dev/full") };
+    let mut port = port(backend);
+    let on = port.attach(full).expect("attach");
+    assert_sends(&mut port, "/dev/full", on, libc::ENOSPC, ErrorKind::StorageFull);
+}
+
+fn an_offset_that_no_file_has(backend: Backend) {
+    let mut port = port(backend);
+    let on = port.attach(tempfile::tempfile().expect("a file")).expect("attach");
+    for offset in [1 << 63, u64::MAX] {
+        let read = run(&mut port, op::ReadAt::new(on, [0; 8], offset)).0;
+        assert_refused("read-at", read, ErrorKind::InvalidInput, "at most 2^63 - 1");
+        let written = run(&mut port, op::WriteAt::new(on, "text", offset)).0;
+        assert_refused("write-at", written, ErrorKind::InvalidInput, "at most 2^63 - 1");
+    }
+    // Where nothing is, there is the end.
+    assert_eq!(run(&mut port, op::ReadAt::new(on, [0; 8], 1 << 40)).0.expect("the end"), 0);
+    // An offset whose end is beyond what can be said.
+    let edge = i64::MAX as u64 - 2;
+    let read = run(&mut port, op::ReadAt::new(on, [0; 8], edge)).0;
+    assert_error("over the edge", read, libc::EINVAL, ErrorKind::InvalidInput);
+    let written = run(&mut port, op::WriteAt::new(on, "text", edge)).0;
+    assert_error("over the edge", written, libc::EINVAL, ErrorKind::InvalidInput);
+}
+
+fn a_deadline_that_passes(backend: Backend) {
+    let mut port = port(backend);
+    let (near, _far) = unix_pair();
+    let on = port.attach(near).expect("attach");
+    let soon = Duration::from_millis(1);
+    let (errno, kind) = (libc::ETIMEDOUT, ErrorKind::TimedOut);
+    assert_error("recv", run(&mut port, op::Recv::new(on, [0; 8]).within(soon)).0, errno, kind);
+    assert_error("pooled", run(&mut port, op::RecvPooled::new(on).within(soon)), errno, kind);
+    assert_error("ready", run(&mut port, op::Ready::readable(on).within(soon)), errno, kind);
+    let hour = Duration::from_secs(3600);
+    assert_error("timer", run(&mut port, op::Timer::after(hour).within(soon)), errno, kind);
+}
+
+fn a_connection_that_the_system_gives_up(backend: Backend) {
+    let mut port = port(backend);
+    let (_full, address) = silent_tcp();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    // It still asks a second time, after a second.
+    socket.set_tcp_user_timeout(Some(Duration::from_millis(1))).expect("TCP_USER_TIMEOUT");
+    let on = port.attach(socket).expect("attach");
+    let given_up = run(&mut port, op::Connect::new(on, address));
+    assert_error("connect", given_up, libc::ETIMEDOUT, ErrorKind::TimedOut);
+}
+
+fn an_operation_that_is_given_up(backend: Backend) {
+    let mut port = port(backend);
+    let (near, _far) = tcp_pair();
+    let on = port.attach(near).expect("attach");
+    let is_cancelled = |what: &str, result: io::Result<()>| {
+        assert!(result.as_ref().is_err_and(error::is_cancelled), "{what}: {result:?}");
+        assert_errno(what, result, libc::ECANCELED);
+    };
+    let id = port.submit(op::Recv::new(on, [0; 8]), Token(1));
+    assert!(port.cancel(id));
+    is_cancelled("recv", one(&mut port).unpack::<op::Recv<[u8; 8]>>().0.map(drop));
+    let id = port.submit(op::Timer::after(Duration::from_secs(3600)), Token(1));
+    assert!(port.cancel(id));
+    is_cancelled("timer", one(&mut port).unpack::<op::Timer>());
+    port.submit(op::RecvPooledMulti::new(on), Token(1));
+    assert_eq!(port.cancel_all(on), 1);
+    is_cancelled("multishot", one(&mut port).unpack::<op::RecvPooledMulti>().map(drop));
+    port.submit(op::Ready::readable(on), Token(1));
+    port.submit(op::Close::new(on), Token(2));
+    is_cancelled("ready", one(&mut port).unpack::<op::Ready>());
+    one(&mut port).unpack::<op::Close>().expect("close");
+    // What only looks like it is not.
+    for error in [io::ErrorKind::TimedOut.into(), io::Error::other("cancelled"), io::ErrorKind::Interrupted.into()] {
+        assert!(!error::is_cancelled(&error), "{error:?}");
+    }
+}
+
+fn a_stale_handle(backend: Backend) {
+    let (mut port, mut other) = (port(backend), port(backend));
+    let closed = port.attach(unix_pair().0).expect("attach");
+    run(&mut port, op::Close::new(closed)).expect("close");
+    let detached = port.attach(unix_pair().0).expect("attach");
+    drop(port.detach(detached).expect("detach"));
+    let foreign = other.attach(unix_pair().0).expect("attach");
+    for on in [closed, detached, foreign] {
+        let (kind, way_out) = (ErrorKind::NotFound, "attach the object again");
+        assert_refused("recv", run(&mut port, op::Recv::new(on, [0; 8])).0, kind, way_out);
+        assert_refused("multishot", run(&mut port, op::AcceptMulti::new(on)), kind, way_out);
+        assert_refused("write-at", run(&mut port, op::WriteAt::new(on, "lost", 0)).0, kind, way_out);
+        assert_refused("close", run(&mut port, op::Close::new(on)), kind, way_out);
+        assert_refused("detach", port.detach(on), kind, way_out);
+        assert_refused("as_fd", port.as_fd(on), kind, way_out);
+    }
+}
+
+fn a_busy_handle(backend: Backend) {
+    let mut port = port(backend);
+    let on = port.attach(unix_pair().0).expect("attach");
+    let (read_end, _write_end) = pipe();
+    let waiting = port.attach(read_end).expect("attach");
+    port.submit(op::Recv::new(waiting, [0; 8]), Token(1));
+    assert_refused("detach", port.detach(waiting), ErrorKind::ResourceBusy, "cancel them");
+    port.detach(on).expect("this one is idle");
+}
+
+fn a_buffer_without_room(backend: Backend) {
+    let mut port = port(backend);
+    let on = port.attach(unix_pair().0).expect("attach");
+    let file = port.attach(tempfile::tempfile().expect("a file")).expect("attach");
+    let (kind, way_out) = (ErrorKind::InvalidInput, "lend one with capacity");
+    assert_refused("recv", run(&mut port, op::Recv::new(on, Vec::new())).0, kind, way_out);
+    assert_refused("slice", run(&mut port, op::Recv::new(on, vec![0; 8].slice(8..))).0, kind, way_out);
+    assert_refused("vectored", run(&mut port, op::RecvVectored::new(on, [[0; 0]; 2])).0, kind, way_out);
+    assert_refused("recv-from", run(&mut port, op::RecvFrom::new(on, [0; 0])).0, kind, way_out);
+    assert_refused("read-at", run(&mut port, op::ReadAt::new(file, Vec::new(), 0)).0, kind, way_out);
+}
+
+fn an_impossible_path_or_access(backend: Backend) {
+    let mut port = port(backend);
+    let kind = ErrorKind::InvalidInput;
+    assert_refused("open", run(&mut port, op::Open::new("a\0b").read(true)), kind, "NUL");
+    assert_refused("metadata", run(&mut port, op::Metadata::at("a\0b")), kind, "NUL");
+    assert_refused("neither", run(&mut port, op::Open::new(Path::new("/"))), kind, "for reading, writing or both");
+}
+
+fn a_closure_that_panics(backend: Backend) {
+    let mut port = port(backend);
+    let (kind, number) = (ErrorKind::Other, 7);
+    let words = run(&mut port, op::Blocking::new(|| -> () { panic!("in so many words") }));
+    assert_refused("words", words, kind, "in so many words");
+    let formatted = run(&mut port, op::Blocking::new(move || -> () { panic!("number {number}") }));
+    assert_refused("formatted", formatted, kind, "number 7");
+    let value = run(&mut port, op::Blocking::new(|| -> () { std::panic::panic_any(7_u8) }));
+    assert_refused("a value", value, kind, "panicked");
+    assert_eq!(run(&mut port, op::Blocking::new(|| 7)).expect("the pool lives on"), 7);
+}
+
+fn a_network_that_cannot_be_reached(backend: Backend) {
+    // A network of this process' own, in which not even loopback is up.
+    // SAFETY: the process has one thread, which loses nothing that others rely on.
+    if let Err(error) = unsafe { unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNET) } {
+        skip_elsewhere(format!("no network namespace may be made here: {error}"));
+    }
+    let mut port = port(backend);
+    let address: SocketAddr = "127.0.0.1:9".parse().expect("an address");
+    let on = fresh(&mut port, Domain::IPV4);
+    let (errno, kind) = (libc::ENETUNREACH, ErrorKind::NetworkUnreachable);
+    assert_error("connect", run(&mut port, op::Connect::new(on, address)), errno, kind);
+    let on = port.attach(UdpSocket::bind("0.0.0.0:0").expect("a socket")).expect("attach");
+    assert_error("connect, udp", run(&mut port, op::Connect::new(on, address)), errno, kind);
+    assert_error("send-to", run(&mut port, op::SendTo::new(on, "lost", address)).0, errno, kind);
+}
+
+fn a_process_without_descriptors(backend: Backend) {
+    let mut port = port(backend);
+    let (listener, address) = listener();
+    let _client = TcpStream::connect(address).expect("connect");
+    let on = port.attach(listener).expect("attach");
+    // The pool's thread needs none, but is started before.
+    run(&mut port, op::Metadata::at("/")).expect("metadata");
+    let used_up = UsedUp::new();
+    assert_errno("open", run(&mut port, op::Open::new("/dev/null").read(true)), libc::EMFILE);
+    assert_errno("accept", run(&mut port, op::Accept::new(on)), libc::EMFILE);
+    drop(used_up);
+    drop(run(&mut port, op::Open::new("/dev/null").read(true)).expect("open"));
+    drop(run(&mut port, op::Accept::new(on)).expect("the connection still waits"));
+}
+
+fn a_port_of_the_parent_process(backend: Backend) {
+    let mut port = port(backend);
+    let (near, mut far) = unix_pair();
+    let on = port.attach(near).expect("attach");
+    // SAFETY: the process has one thread, so the child is as sound as this one.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let (kind, way_out) = (ErrorKind::Unsupported, "make a new one in the child");
+            assert_refused("attach", port.attach(unix_pair().0), kind, way_out);
+            assert_refused("detach", port.detach(on), kind, way_out);
+            port.submit(op::Recv::new(on, [0; 8]), Token(1));
+            let done = port.next().expect("it was refused at once");
+            assert_refused("recv", done.unpack::<op::Recv<[u8; 8]>>().0, kind, way_out);
+            assert_refused("wait", port.wait(Some(Duration::ZERO)), kind, way_out);
+        }));
+        // SAFETY: ends the child without running what the parent will run.
+        unsafe { libc::_exit(i32::from(refused.is_err())) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child that was just made.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0, "the child was not refused");
+    // The parent's own work goes on.
+    far.write_all(b"alive").expect("write");
+    assert_eq!(run(&mut port, op::Recv::new(on, [0; 5])).1, *b"alive");
 }

@@ -70,6 +70,8 @@ pub(crate) struct Uring {
     backlog: VecDeque<Entry>,
     /// Events that did not come from the ring as such.
     extra: VecDeque<Event>,
+    /// Slots whose cancel found nothing; it is repeated by the next wait.
+    unfound: Vec<u32>,
     blocking: Blocking,
     inbox: Arc<Inbox>,
     /// The pool's ring was set up, or that was tried in vain.
@@ -84,6 +86,7 @@ impl Uring {
             probe,
             backlog: VecDeque::new(),
             extra: VecDeque::new(),
+            unfound: Vec::new(),
             blocking: Blocking::new(options.threads, inbox),
             inbox: inbox.clone(),
             pool_ready: false,
@@ -342,7 +345,12 @@ impl Uring {
         self.push(opcode::AsyncCancel::new(slot).build().user_data(CANCEL | slot));
     }
 
-    pub(crate) fn wait(&mut self, _core: &mut Core, timeout: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn wait(&mut self, core: &mut Core, timeout: Option<Duration>) -> io::Result<()> {
+        while let Some(slot) = self.unfound.pop() {
+            if core.slots.head(slot).state == State::Cancelling {
+                self.push_cancel(slot);
+            }
+        }
         if !self.backlog.is_empty() {
             self.flush_backlog();
         }
@@ -376,10 +384,12 @@ impl Uring {
 
     /// The kernel does not find an operation that it is about to start over (its object became ready
     /// while the kernel began to wait for that). It may wait again after that, so the cancel is repeated
-    /// until the operation has ended. It cannot reach the slot's next one, whose entry comes after it.
+    /// until the operation has ended. By the next wait, which has the kernel start it over: repeated here,
+    /// the cancel would be answered before that, for ever. It cannot reach the slot's next operation, whose
+    /// entry comes after it.
     fn cancel_answered(&mut self, core: &Core, slot: u32, result: i32) {
         if result == -libc::ENOENT && core.slots.head(slot).state == State::Cancelling {
-            self.push_cancel(slot);
+            self.unfound.push(slot);
         }
     }
 

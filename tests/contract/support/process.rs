@@ -78,3 +78,30 @@ pub(crate) fn allow_descriptors(wanted: u64) -> u64 {
     }
     getrlimit(Resource::RLIMIT_NOFILE).expect("the limit of open descriptors").0
 }
+
+/// All descriptors that the process may have are in use, as long as this lives: `EMFILE`. The limit is lowered to what
+/// is open and the gaps below it are filled.
+pub(crate) struct UsedUp {
+    filling: Vec<fs::File>,
+    limit: (u64, u64),
+}
+
+impl UsedUp {
+    pub(crate) fn new() -> UsedUp {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit of open descriptors");
+        let used = descriptors().keys().max().map_or(0, |&highest| highest as u64 + 1);
+        setrlimit(Resource::RLIMIT_NOFILE, used, hard).expect("lower the limit");
+        let mut filling = Vec::new();
+        while let Ok(file) = fs::File::open("/dev/null") {
+            filling.push(file);
+        }
+        UsedUp { filling, limit: (soft, hard) }
+    }
+}
+
+impl Drop for UsedUp {
+    fn drop(&mut self) {
+        self.filling.clear();
+        setrlimit(Resource::RLIMIT_NOFILE, self.limit.0, self.limit.1).expect("restore the limit");
+    }
+}
