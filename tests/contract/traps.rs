@@ -1,7 +1,469 @@
-//! The known traps of the design that concern Linux, one test each.
+//! The traps that libraries of this kind fall into, each with the test that shows that this one does not. Most belong
+//! to a promise, and their tests are in its file: [`TRAPS`] names them, and a test checks that they are there. The rest
+//! is here.
+//!
+//! What only another system has (kqueue's receipts, Windows' completion of what succeeded at once) is for the
+//! tests of its backend.
 
-use crate::support::{Case, cases};
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyport::buf::PoolBuf;
+use anyport::op;
+use anyport::{Backend, Handle, Port, Token, error};
+use socket2::{Domain, Socket, Type};
+
+use crate::support::*;
 
 pub(crate) fn tests() -> Vec<Case> {
-    cases![]
+    cases! {
+        once: [
+            every_trap_has_its_test,
+            an_idle_ring_is_no_io_wait,
+        ],
+        each_backend: [
+            a_cancel_through_a_queue_of_one_lets_the_operation_end,
+            a_short_datagram_does_not_mean_drained,
+            an_edge_may_stand_for_many_connections,
+        ],
+        each_backend_isolated: [
+            an_accept_without_descriptors_goes_on_when_there_are_some,
+            a_closed_descriptor_with_a_duplicate_wakes_nobody,
+            a_detached_descriptor_wakes_nobody,
+            a_receive_without_buffers_waits_quietly_and_goes_on,
+            a_full_blocking_pool_is_waited_for_quietly,
+        ],
+    }
+}
+
+/// Each trap and its tests, as `file::test`.
+const TRAPS: &[(&str, &[&str])] = &[
+    (
+        "a cancel that finds nothing is repeated before the operation could go on",
+        &["traps::a_cancel_through_a_queue_of_one_lets_the_operation_end"],
+    ),
+    (
+        "io_uring is blocked by seccomp, a sysctl, a limit, or half supported",
+        &[
+            "refusal::a_seccomp_filter_is_named_and_epoll_takes_over",
+            "refusal::the_sysctl_is_named_and_epoll_takes_over",
+            "refusal::the_memlock_limit_is_named_and_epoll_takes_over",
+            "refusal::a_ring_that_cannot_be_mapped_falls_back",
+            "refusal::each_part_of_io_uring_can_be_left_out",
+        ],
+    ),
+    (
+        "two sends in flight on one socket are reordered",
+        &["c05::queued_sends_arrive_in_order", "c05::order_holds_when_the_queues_are_full"],
+    ),
+    ("an idle ring shows up as I/O wait", &["traps::an_idle_ring_is_no_io_wait"]),
+    (
+        "epoll keeps the entry of a closed descriptor while a duplicate is open",
+        &["traps::a_closed_descriptor_with_a_duplicate_wakes_nobody", "traps::a_detached_descriptor_wakes_nobody"],
+    ),
+    (
+        "a short read is taken for drained, though the end came with the data",
+        &["c06::an_end_that_comes_with_the_data_is_seen", "c06::an_end_that_comes_while_nobody_reads_is_seen"],
+    ),
+    (
+        "a short read is taken for drained in front of urgent data or a descriptor",
+        &["c06::urgent_data_stalls_no_reader", "c06::descriptors_sent_along_stall_no_reader"],
+    ),
+    (
+        "a short datagram or one connection is taken for all",
+        &["traps::a_short_datagram_does_not_mean_drained", "traps::an_edge_may_stand_for_many_connections"],
+    ),
+    (
+        "arming and disarming for each operation",
+        &["c11::an_echoed_message_costs_one_recv_and_one_send", "c11::a_multishot_echo_costs_the_same"],
+    ),
+    (
+        "a hang-up is reported before the data that came with it",
+        &["c06::an_end_that_comes_while_nobody_reads_is_seen", "c06::data_before_a_reset_ends_in_the_reset"],
+    ),
+    (
+        "a wake-up between `nothing is ready` and `go to sleep` is lost",
+        &["c09::no_wake_up_is_lost", "c09::two_ports_play_ping_pong"],
+    ),
+    (
+        "an accept without descriptors on an edge-triggered listener",
+        &["traps::an_accept_without_descriptors_goes_on_when_there_are_some"],
+    ),
+    (
+        "an empty pool ends a multishot receive",
+        &[
+            "c01::a_multishot_receive_says_more_until_its_last",
+            "traps::a_receive_without_buffers_waits_quietly_and_goes_on",
+        ],
+    ),
+    ("spinning when the blocking pool is full", &["traps::a_full_blocking_pool_is_waited_for_quietly"]),
+];
+
+fn every_trap_has_its_test() {
+    let promises = crate::promises();
+    for (trap, tests) in TRAPS {
+        for test in *tests {
+            let (file, name) = test.split_once("::").expect("file::test");
+            let found = promises.iter().any(|(short, cases)| *short == file && cases.iter().any(|case| case.is(name)));
+            assert!(found, "{trap}: there is no test {test}");
+        }
+    }
+}
+
+/// The system calls of waiting, whichever form a backend uses.
+const WAITS: [&str; 6] = ["epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "io_uring_enter"];
+
+/// Nothing happens for a while, and one call waits for that.
+#[track_caller]
+fn assert_sleeps(port: &mut Port, what: &str) {
+    let (calls, woken) = count(|| port.wait(Some(Duration::from_millis(20))).expect("wait"));
+    assert!(!woken, "{what}: something completed");
+    assert_eq!((calls.of_any(&WAITS), calls.total()), (1, 1), "{what}: {calls}");
+}
+
+/// Has the port watch the handle, as a receive that found nothing does; then nothing is in flight.
+fn register(port: &mut Port, handle: Handle) {
+    let id = port.submit(op::Recv::new(handle, vec![0; 8]), Token(0));
+    assert!(!port.wait(Some(Duration::ZERO)).expect("wait"), "nothing is there yet");
+    assert!(port.cancel(id));
+    let (result, _) = one(port).unpack::<op::Recv<Vec<u8>>>();
+    assert!(result.is_err_and(|error| error::is_cancelled(&error)));
+}
+
+#[track_caller]
+fn close(port: &mut Port, handle: Handle) {
+    port.submit(op::Close::new(handle), Token(0));
+    one(port).unpack::<op::Close>().expect("close");
+}
+
+/// An operation that the kernel is about to start over is found by no cancel until it has. Asked again and again by
+/// way of a queue that is handed over each time, the kernel would never come to that.
+fn a_cancel_through_a_queue_of_one_lets_the_operation_end(backend: Backend) {
+    let mut port = Port::builder().backend(backend).entries(1).build().expect("a port");
+    let mut pairs: Vec<_> = (0..16).map(|_| unix_pair()).collect();
+    let handles: Vec<_> = pairs
+        .iter()
+        .map(|(near, _)| port.attach(near.try_clone().expect("a duplicate")).expect("attach"))
+        .collect();
+    for round in 0..200 {
+        let receive = |(number, &handle): (usize, &Handle)| {
+            // Two of each; the first takes what comes.
+            let ids = [0, 1].map(|_| port.submit(op::Recv::new(handle, [0; 4]), Token(number as u64)));
+            let _ = port.wait(Some(Duration::ZERO)).expect("wait");
+            ids
+        };
+        let ids: Vec<_> = handles.iter().enumerate().flat_map(receive).collect();
+        if round % 2 == 0 {
+            pairs.iter_mut().for_each(|(_, far)| far.write_all(b"data").expect("write"));
+        }
+        ids.iter().for_each(|&id| assert!(port.cancel(id)));
+        let mut left = vec![if round % 2 == 0 { 4 } else { 0 }; pairs.len()];
+        for done in drive(&mut port, ids.len()) {
+            let number = done.token().0 as usize;
+            match done.unpack::<op::Recv<[u8; 4]>>().0 {
+                Ok(n) => left[number] -= n,
+                Err(error) => assert!(error::is_cancelled(&error), "{error}"),
+            }
+        }
+        for (number, &handle) in handles.iter().enumerate().filter(|&(number, _)| left[number] > 0) {
+            port.submit(op::Recv::new(handle, [0; 4]), Token(number as u64));
+            assert_eq!(one(&mut port).unpack::<op::Recv<[u8; 4]>>().0.expect("data"), left[number]);
+        }
+    }
+}
+
+fn a_short_datagram_does_not_mean_drained(backend: Backend) {
+    let mut port = port(backend);
+    let (udp_near, udp_far) = udp_pair();
+    let (unix_near, unix_far) = unix_datagram_pair();
+    for (what, near, far) in
+        [("udp", OwnedFd::from(udp_near), OwnedFd::from(udp_far)), ("unix", unix_near.into(), unix_far.into())]
+    {
+        let handle = port.attach(near).expect("attach");
+        register(&mut port, handle);
+        // One edge for all of them.
+        let sent: [&[u8]; 4] = [b"one", b"two", b"three", b"four"];
+        sent.iter().for_each(|bytes| assert_eq!(rustix::io::write(&far, bytes).expect("send"), bytes.len()));
+        for (number, bytes) in sent.into_iter().enumerate() {
+            match number {
+                0 => drop(port.submit(op::Recv::new(handle, vec![0; 100]), Token(0))),
+                1 => drop(port.submit(op::RecvFrom::new(handle, vec![0; 100]), Token(1))),
+                2 => drop(port.submit(op::RecvVectored::new(handle, vec![vec![0; 100]]), Token(2))),
+                _ => drop(port.submit(op::RecvPooled::new(handle), Token(3))),
+            }
+            let done = one(&mut port);
+            let received = match number {
+                0 => done.unpack::<op::Recv<Vec<u8>>>().1,
+                1 => done.unpack::<op::RecvFrom<Vec<u8>>>().1,
+                2 => done.unpack::<op::RecvVectored<Vec<Vec<u8>>>>().1.concat(),
+                _ => done.unpack::<op::RecvPooled>().expect("data").to_vec(),
+            };
+            assert_eq!(received, bytes, "{what}");
+        }
+    }
+}
+
+fn an_edge_may_stand_for_many_connections(backend: Backend) {
+    let mut port = port(backend);
+    let (listener, address) = listener();
+    let listener = port.attach(listener).expect("attach");
+    for multi in [false, true] {
+        let id = if multi {
+            port.submit(op::AcceptMulti::new(listener), Token(0))
+        } else {
+            port.submit(op::Accept::new(listener), Token(0))
+        };
+        assert!(!port.wait(Some(Duration::ZERO)).expect("wait"), "nobody connects yet");
+        let clients = [(); 4].map(|()| TcpStream::connect(address).expect("connect"));
+        for number in 0..clients.len() {
+            let done = one(&mut port);
+            assert_eq!(done.more(), multi);
+            if multi {
+                done.unpack::<op::AcceptMulti>().expect("accept");
+                continue;
+            }
+            done.unpack::<op::Accept>().expect("accept");
+            if number + 1 < clients.len() {
+                port.submit(op::Accept::new(listener), Token(0));
+            }
+        }
+        if multi {
+            assert!(port.cancel(id));
+            one(&mut port).unpack::<op::AcceptMulti>().expect_err("cancelled");
+        }
+    }
+}
+
+fn an_accept_without_descriptors_goes_on_when_there_are_some(backend: Backend) {
+    let mut port = port(backend);
+    let (listener, address) = listener();
+    let listener = port.attach(listener).expect("attach");
+    let client = || Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let is_exhausted = |error: &std::io::Error| error.raw_os_error() == Some(libc::EMFILE);
+    // io_uring goes by the limit that held when the accept was submitted.
+    let mut used_up = UsedUp::new();
+    for waits in [true, false] {
+        used_up.spare_some();
+        let clients = [client(), client(), client(), client()];
+        if waits {
+            port.submit(op::AcceptMulti::new(listener), Token(0));
+            assert!(!port.wait(Some(Duration::ZERO)).expect("wait"), "nobody connects yet");
+        }
+        let start = Instant::now();
+        let (calls, ()) = count(|| {
+            used_up.fill();
+            clients[1..].iter().for_each(|client| client.connect(&address.into()).expect("connect"));
+            if !waits {
+                port.submit(op::AcceptMulti::new(listener), Token(0));
+            }
+            let done = one(&mut port);
+            assert!(done.more(), "it goes on");
+            let error = done.unpack::<op::AcceptMulti>().expect_err("there is no descriptor");
+            assert!(is_exhausted(&error), "{error}");
+            assert!(drive_for(&mut port, Duration::from_millis(50)).is_empty(), "it is told once");
+        });
+        // It is tried again, but not all the time: at most every 10 ms.
+        let tries = 2 + start.elapsed().as_millis() as u64 / 10;
+        assert!(calls.of_any(&["accept4", "io_uring_enter"]) <= 2 * tries, "{tries} tries: {calls}");
+        used_up.spare_some();
+        // No further edge comes: they have all connected.
+        for _ in &clients[1..] {
+            let done = one(&mut port);
+            assert!(done.more());
+            done.unpack::<op::AcceptMulti>().expect("accept");
+        }
+        port.cancel_all(listener);
+        one(&mut port).unpack::<op::AcceptMulti>().expect_err("cancelled");
+
+        // A single accept fails, and the next one finds the connection.
+        used_up.fill();
+        port.submit(op::Accept::new(listener), Token(0));
+        clients[0].connect(&address.into()).expect("connect");
+        let error = one(&mut port).unpack::<op::Accept>().expect_err("there is no descriptor");
+        assert!(is_exhausted(&error), "{error}");
+        used_up.spare_some();
+        port.submit(op::Accept::new(listener), Token(0));
+        one(&mut port).unpack::<op::Accept>().expect("accept");
+    }
+}
+
+fn a_closed_descriptor_with_a_duplicate_wakes_nobody(backend: Backend) {
+    let mut port = port(backend);
+    let (near, mut far) = tcp_pair();
+    let duplicate = near.try_clone().expect("a duplicate");
+    let number = std::os::fd::AsRawFd::as_raw_fd(&near);
+    let handle = port.attach(near).expect("attach");
+    register(&mut port, handle);
+    close(&mut port, handle);
+    far.write_all(b"for the duplicate").expect("write");
+    assert_sleeps(&mut port, "closed");
+    // Nor is what comes next under the number told of the other's data.
+    let (near, mut other) = unix_pair();
+    assert_eq!(std::os::fd::AsRawFd::as_raw_fd(&near), number, "the lowest number is given out again");
+    let handle = port.attach(near).expect("attach");
+    port.submit(op::Recv::new(handle, [0; 8]), Token(1));
+    assert!(!port.wait(Some(Duration::ZERO)).expect("wait"), "nothing was sent here");
+    far.write_all(b"for the duplicate").expect("write");
+    assert_sleeps(&mut port, "the number is another's");
+    other.write_all(b"for this").expect("write");
+    assert_eq!(one(&mut port).unpack::<op::Recv<[u8; 8]>>().1, *b"for this");
+    drop(duplicate);
+}
+
+fn a_detached_descriptor_wakes_nobody(backend: Backend) {
+    let mut port = port(backend);
+    let (near, mut far) = unix_pair();
+    let handle = port.attach(near).expect("attach");
+    register(&mut port, handle);
+    let near = port.detach(handle).expect("it is idle");
+    far.write_all(b"for its owner").expect("write");
+    assert_sleeps(&mut port, "detached");
+    // It may come back.
+    let handle = port.attach(near).expect("attach");
+    port.submit(op::Recv::new(handle, [0; 13]), Token(1));
+    assert_eq!(one(&mut port).unpack::<op::Recv<[u8; 13]>>().1, *b"for its owner");
+    register(&mut port, handle);
+    far.write_all(b"once more").expect("write");
+    port.submit(op::Recv::new(handle, [0; 9]), Token(1));
+    assert_eq!(one(&mut port).unpack::<op::Recv<[u8; 9]>>().1, *b"once more");
+}
+
+fn a_receive_without_buffers_waits_quietly_and_goes_on(backend: Backend) {
+    const SIZE: usize = 64;
+    let mut port = Port::builder().backend(backend).pool(2, SIZE).build().expect("a port");
+    let (near, mut far) = tcp_pair();
+    let (second, mut other) = tcp_pair();
+    let (many, single) = (port.attach(near).expect("attach"), port.attach(second).expect("attach"));
+    let id = port.submit(op::RecvPooledMulti::new(many), Token(1));
+    far.write_all(&pattern(1, 6 * SIZE)).expect("write");
+    let mut held: Vec<PoolBuf> = Vec::new();
+    let mut taken = 0;
+    let mut take = |done: anyport::Completion| {
+        assert_eq!((done.token(), done.id(), done.more()), (Token(1), id, true));
+        let buf = done.unpack::<op::RecvPooledMulti>().expect("data");
+        assert_piece(&buf, 1, taken);
+        taken += buf.len();
+        (buf, taken)
+    };
+    for _ in 0..2 {
+        held.push(take(one(&mut port)).0);
+    }
+    // All are out; another receive has data, too, and must wait as well.
+    other.write_all(b"waits").expect("write");
+    port.submit(op::RecvPooled::new(single), Token(2));
+    let _ = port.wait(Some(Duration::ZERO)).expect("wait");
+    assert_sleeps(&mut port, "there is no buffer");
+    // Timers and posts are served meanwhile.
+    port.submit(op::Timer::after(Duration::from_millis(1)), Token(3));
+    one(&mut port).unpack::<op::Timer>().expect("a timer");
+    // Each buffer that comes back brings one piece, of one or the other, without a submission.
+    let (mut done_with_many, mut done_with_single) = (false, false);
+    while !(done_with_many && done_with_single) {
+        drop(held.remove(0));
+        let done = one(&mut port);
+        let buf = if done.token() == Token(2) {
+            done_with_single = true;
+            let buf = done.unpack::<op::RecvPooled>().expect("data");
+            assert_eq!(*buf, *b"waits");
+            buf
+        } else {
+            let (buf, taken) = take(done);
+            done_with_many = taken == 6 * SIZE;
+            buf
+        };
+        held.push(buf);
+    }
+    assert_eq!(port.in_flight(), 1, "the multishot receive waits for more");
+}
+
+fn a_full_blocking_pool_is_waited_for_quietly(backend: Backend) {
+    const QUEUED: u64 = 200;
+    let mut port = Port::builder().backend(backend).threads(1).build().expect("a port");
+    let (go, told) = mpsc::channel::<()>();
+    let (began, begun) = mpsc::channel();
+    port.submit(
+        op::Blocking::boxed(move || {
+            began.send(()).expect("the test waits for it");
+            let _ = told.recv();
+            u64::MAX
+        }),
+        Token(u64::MAX),
+    );
+    begun.recv().expect("the only thread is busy");
+    // More than there are threads for: they queue, and neither the submissions nor the wait try again and again.
+    let (calls, ()) = count(|| {
+        for number in 0..QUEUED {
+            port.submit(op::Blocking::boxed(move || number), Token(number));
+        }
+        assert!(!port.wait(Some(Duration::from_millis(20))).expect("wait"), "the thread is busy");
+    });
+    assert_eq!(calls.of_any(&WAITS), 1, "{calls}");
+    // A notification each, memory for them, and nothing else.
+    assert!(calls.of("futex") <= QUEUED, "{calls}");
+    assert_eq!(calls.except(&WAITS).except(&["futex", "brk", "mmap", "munmap", "mremap"]).total(), 0, "{calls}");
+    assert_eq!(threads().iter().filter(|name| name.starts_with("anyport-")).count(), 1);
+    // All else goes on.
+    let (near, mut far) = unix_pair();
+    let handle = port.attach(near).expect("attach");
+    port.submit(op::Recv::new(handle, [0; 4]), Token(1 << 32));
+    port.submit(op::Timer::after(Duration::from_millis(1)), Token(1 << 33));
+    assert!(port.poster().post(Token(1 << 34), ()).is_ok());
+    far.write_all(b"data").expect("write");
+    let mut others: Vec<_> = drive(&mut port, 3).iter().map(|done| done.token().0).collect();
+    others.sort();
+    assert_eq!(others, [1 << 32, 1 << 33, 1 << 34]);
+    drop(go);
+    // One thread: in the order of submission.
+    for token in std::iter::once(u64::MAX).chain(0..QUEUED) {
+        let done = one(&mut port);
+        assert_eq!(done.token(), Token(token));
+        let result = done.unpack::<op::Blocking<Box<dyn FnOnce() -> u64 + Send>, u64>>();
+        assert_eq!(result.expect("a closure"), token);
+    }
+}
+
+/// The flags of the `io_uring_enter` in which a port sleeps, as the kernel has them.
+fn flags_of_a_sleeping_ring(without: Option<&'static str>) -> u64 {
+    let (say, told) = mpsc::channel();
+    let sleeper = thread::spawn(move || {
+        let builder = Port::builder().backend(Backend::Uring);
+        let builder = without.iter().fold(builder, |builder, part| builder.without(part));
+        let mut port = builder.build().expect("a port");
+        say.send((rustix::thread::gettid().as_raw_nonzero(), port.poster())).expect("the test waits for it");
+        one(&mut port).unpack::<op::Post<()>>();
+    });
+    let (thread, poster) = told.recv().expect("a sleeping port");
+    let mut flags = None;
+    eventually("the port sleeps in io_uring_enter", || {
+        let call = std::fs::read_to_string(format!("/proc/self/task/{thread}/syscall"));
+        let call = call.unwrap_or_else(|error| skip_elsewhere(format!("/proc does not tell a thread's call: {error}")));
+        // Its number, then its arguments: the ring, entries to submit, completions to wait for, flags.
+        let numbers: Vec<_> = call.split_whitespace().collect();
+        let argument = |at: usize| u64::from_str_radix(numbers[at].trim_start_matches("0x"), 16).expect("hexadecimal");
+        let asleep = numbers[0] == libc::SYS_io_uring_enter.to_string() && argument(3) > 0;
+        flags = asleep.then(|| argument(4));
+        asleep
+    });
+    assert!(poster.post(Token(0), ()).is_ok());
+    sleeper.join().expect("no panic");
+    flags.expect("it was asleep")
+}
+
+fn an_idle_ring_is_no_io_wait() {
+    /// `IORING_ENTER_NO_IOWAIT`.
+    const NO_IOWAIT: u64 = 1 << 7;
+    if let Err(why) = Backend::Uring.check() {
+        skip(why);
+    }
+    let features = port(Backend::Uring).explain().features;
+    if !features.iter().any(|feature| feature.name == "no iowait" && feature.used) {
+        skip_elsewhere("this kernel counts every wait in a ring as I/O wait (before Linux 6.15)");
+    }
+    assert_ne!(flags_of_a_sleeping_ring(None) & NO_IOWAIT, 0, "the wait counts as I/O wait");
+    // Left out, it is left out: what is looked at is the flag.
+    assert_eq!(flags_of_a_sleeping_ring(Some("no iowait")) & NO_IOWAIT, 0);
 }

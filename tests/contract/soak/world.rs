@@ -342,10 +342,10 @@ impl World {
             846..856 => self.accept(),
             856..930 => self.cancel(),
             930..934 => self.cancel_all(),
-            934..944 => self.close(),
-            944..949 => self.shut_down(),
-            949..956 => self.detach(),
-            956..962 => self.use_stale(),
+            934..950 => self.close(),
+            950..953 => self.shut_down(),
+            953..957 => self.detach(),
+            957..962 => self.use_stale(),
             _ => self.release(),
         }
     }
@@ -694,7 +694,7 @@ impl World {
         // Where the other end is gone, first: there only errors can be had.
         let disturbed = |end: &End| !end.closing && matches!(&end.role, Role::Side(pair, _) if pair.borrow().disturbed);
         let any = |end: &End| !end.closing && !matches!(end.role, Role::Listener(_));
-        let index = self.pick(disturbed).or_else(|| self.pick(any).filter(|_| self.rng.bool()));
+        let index = self.pick(disturbed).or_else(|| self.pick(any).filter(|_| self.rng.u8(..6) == 0));
         index.into_iter().for_each(|index| self.close_end(index));
     }
 

@@ -41,6 +41,11 @@ enum Body {
 }
 
 impl Case {
+    /// Whether this is its name.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
+
     /// A test that every backend must pass.
     pub(crate) const fn each_backend(name: &'static str, test: fn(Backend)) -> Case {
         Case { name, body: Body::Each(test), isolated: false }

@@ -79,8 +79,8 @@ pub(crate) fn allow_descriptors(wanted: u64) -> u64 {
     getrlimit(Resource::RLIMIT_NOFILE).expect("the limit of open descriptors").0
 }
 
-/// All descriptors that the process may have are in use, as long as this lives: `EMFILE`. The limit is lowered to what
-/// is open and the gaps below it are filled.
+/// All descriptors that the process may have are in use, as long as this lives: `EMFILE`. The limit is lowered, and what
+/// is free below it is filled.
 pub(crate) struct UsedUp {
     filling: Vec<fs::File>,
     limit: (u64, u64),
@@ -90,12 +90,22 @@ impl UsedUp {
     pub(crate) fn new() -> UsedUp {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit of open descriptors");
         let used = descriptors().keys().max().map_or(0, |&highest| highest as u64 + 1);
-        setrlimit(Resource::RLIMIT_NOFILE, used, hard).expect("lower the limit");
-        let mut filling = Vec::new();
+        setrlimit(Resource::RLIMIT_NOFILE, used + 32, hard).expect("lower the limit");
+        let mut used_up = UsedUp { filling: Vec::new(), limit: (soft, hard) };
+        used_up.fill();
+        used_up
+    }
+
+    /// Leaves some free, under the same limit.
+    pub(crate) fn spare_some(&mut self) {
+        self.filling.truncate(self.filling.len() - 32);
+    }
+
+    /// Uses these up, too.
+    pub(crate) fn fill(&mut self) {
         while let Ok(file) = fs::File::open("/dev/null") {
-            filling.push(file);
+            self.filling.push(file);
         }
-        UsedUp { filling, limit: (soft, hard) }
     }
 }
 
