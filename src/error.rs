@@ -3,6 +3,8 @@
 //! Results are [`std::io::Result`]s. What the system reported keeps its number in
 //! [`raw_os_error`](std::io::Error::raw_os_error); what the port itself refuses says what to do about it.
 //!
+//! Of the port:
+//!
 //! | event | [`ErrorKind`] |
 //! | --- | --- |
 //! | the operation was cancelled, or its handle closed | none of its own: ask [`is_cancelled`] |
@@ -10,8 +12,36 @@
 //! | the handle is closed, detached or another port's | `NotFound` |
 //! | a receive or read into a buffer with no room; an impossible argument | `InvalidInput` |
 //! | a handle that still has operations in flight was to be detached | `ResourceBusy` |
+//! | a closure panicked | `Other`, with the panic's message |
 //! | the backend is not available here | `Unsupported` |
 //! | the port was made in another process (before a fork) | `Unsupported` |
+//!
+//! Of connections and datagrams:
+//!
+//! | event | [`ErrorKind`] |
+//! | --- | --- |
+//! | nobody listens there; a datagram sent earlier was refused | `ConnectionRefused` |
+//! | no way leads there | `NetworkUnreachable`, `HostUnreachable` |
+//! | the system gave the connection up | `TimedOut` |
+//! | the socket's own address serves another connection to there | `AddrNotAvailable` |
+//! | the peer reset the connection: each receive, and the send that met it first | `ConnectionReset` |
+//! | a send after a shutdown, to a peer or reader that is gone, on a TCP socket that is not connected | `BrokenPipe` |
+//! | a receive or shutdown on a stream socket that is not connected; a send on such a Unix socket | `NotConnected` |
+//! | an accept on a socket that does not listen | `InvalidInput` |
+//!
+//! Of files:
+//!
+//! | event | [`ErrorKind`] |
+//! | --- | --- |
+//! | no such file | `NotFound` |
+//! | a part of the path is no folder; it is a folder; the name is too long | `NotADirectory`, `IsADirectory`, `InvalidFilename` |
+//! | it exists, and was to be new | `AlreadyExists` |
+//! | not allowed; a program that runs | `PermissionDenied`, `ExecutableFileBusy` |
+//! | the disk is full | `StorageFull` |
+//! | a read or write at an offset of what has none | `NotSeekable` |
+//!
+//! Some events have a number but no named kind yet: already connected, a datagram that is too long, an operation on
+//! an object that is no socket, a descriptor opened for the other direction, no descriptors left.
 
 pub(crate) use crate::sys::errno::*;
 use std::io::{Error, ErrorKind};

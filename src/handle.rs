@@ -123,9 +123,10 @@ impl Entry {
             (RawOp::Connect { .. }, None) => self.failure = 0,
             (RawOp::Connect { .. }, Some(errno)) if error::is_unreached(errno) => self.failure = error::NOT_CONNECTED,
             (_, Some(errno)) if error::is_broken(errno) => self.failure = errno,
-            // A Unix socket that is not connected says so in its own way.
-            (RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::RecvPooled { .. }, Some(libc::EINVAL)) => {
-                return Outcome::error(libc::ENOTCONN);
+            (RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::RecvPooled { .. }, Some(errno))
+                if error::is_unconnected(errno) =>
+            {
+                return Outcome::error(error::NOT_CONNECTED);
             }
             (RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::RecvPooled { .. }, None) if self.failure != 0 => {
                 return Outcome::error(self.failure);

@@ -30,6 +30,11 @@ pub(crate) fn is_unreached(errno: i32) -> bool {
     is_broken(errno) || matches!(errno, libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH)
 }
 
+/// How a receive on a Unix socket says that it is not connected; from a stream socket it means nothing else.
+pub(crate) fn is_unconnected(errno: i32) -> bool {
+    errno == libc::EINVAL
+}
+
 /// The system is out of something that comes back (descriptors, memory): worth another try later.
 pub(crate) fn is_exhaustion(errno: i32) -> bool {
     matches!(errno, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)

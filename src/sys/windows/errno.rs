@@ -49,6 +49,11 @@ pub(crate) fn is_unreached(errno: i32) -> bool {
     is_broken(errno) || matches!(errno, WSAECONNREFUSED | WSAEHOSTUNREACH | WSAENETUNREACH)
 }
 
+/// How a receive says that a socket is not connected, where that has another number than [`NOT_CONNECTED`].
+pub(crate) fn is_unconnected(_errno: i32) -> bool {
+    false
+}
+
 /// The system is out of something that comes back (sockets, memory): worth another try later.
 pub(crate) fn is_exhaustion(errno: i32) -> bool {
     const WIN32: [u32; 3] = [ERROR_TOO_MANY_OPEN_FILES, ERROR_NOT_ENOUGH_MEMORY, ERROR_NO_SYSTEM_RESOURCES];
