@@ -3,12 +3,14 @@
 //!
 //! Kinds that `std` does not name yet are compared with the one that it makes of the number.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::time::Duration;
 
@@ -593,13 +595,12 @@ fn an_impossible_path_or_access(backend: Backend) {
 
 fn a_closure_that_panics(backend: Backend) {
     let mut port = port(backend);
-    let (kind, number) = (ErrorKind::Other, 7);
-    let words = run(&mut port, op::Blocking::new(|| -> () { panic!("in so many words") }));
-    assert_refused("words", words, kind, "in so many words");
-    let formatted = run(&mut port, op::Blocking::new(move || -> () { panic!("number {number}") }));
-    assert_refused("formatted", formatted, kind, "number 7");
-    let value = run(&mut port, op::Blocking::new(|| -> () { std::panic::panic_any(7_u8) }));
-    assert_refused("a value", value, kind, "panicked");
+    // As `panic!` does it, for words, formatted words and a value, but without the report.
+    let panicking = |payload: Box<dyn Any + Send>| op::Blocking::boxed(move || -> () { resume_unwind(payload) });
+    let kind = ErrorKind::Other;
+    assert_refused("words", run(&mut port, panicking(Box::new("in so many words"))), kind, "in so many words");
+    assert_refused("formatted", run(&mut port, panicking(Box::new(String::from("number 7")))), kind, "number 7");
+    assert_refused("a value", run(&mut port, panicking(Box::new(7))), kind, "panicked");
     assert_eq!(run(&mut port, op::Blocking::new(|| 7)).expect("the pool lives on"), 7);
 }
 
@@ -641,7 +642,7 @@ fn a_port_of_the_parent_process(backend: Backend) {
     // SAFETY: the process has one thread, so the child is as sound as this one.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let refused = catch_unwind(AssertUnwindSafe(|| {
             let (kind, way_out) = (ErrorKind::Unsupported, "make a new one in the child");
             assert_refused("attach", port.attach(unix_pair().0), kind, way_out);
             assert_refused("detach", port.detach(on), kind, way_out);

@@ -27,10 +27,12 @@ pub(super) const SIZE: usize = 2048;
 /// What a buffer holds where nobody has written.
 const POISON: [u8; SIZE] = [0xdd; SIZE];
 
+type Bytes = Box<[u8; SIZE]>;
+
 /// The buffers of one life of the soak.
 #[derive(Default)]
 pub(super) struct Ledger {
-    resting: RefCell<Vec<Box<[u8; SIZE]>>>,
+    resting: RefCell<Vec<Bytes>>,
     lent: Cell<u64>,
     out: Cell<usize>,
 }
@@ -68,7 +70,7 @@ impl Ledger {
 
 /// A buffer on loan.
 pub(super) struct Buf {
-    bytes: Option<Box<[u8; SIZE]>>,
+    bytes: Option<Bytes>,
     len: u32,
     /// Which of the loans it is.
     pub(super) number: u32,

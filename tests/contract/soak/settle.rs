@@ -189,7 +189,7 @@ impl World {
 
     #[track_caller]
     fn received_pooled(&mut self, op: &Op, result: io::Result<PoolBuf>) {
-        self.arrived(op, result.as_deref().map_err(|error| copy(error)));
+        self.arrived(op, result.as_deref().map_err(copy));
         if let Ok(buf) = result
             && !buf.is_empty()
             && self.may_hold()
