@@ -75,6 +75,17 @@ impl Builder {
 
     /// Leaves out a feature or operation of io_uring, by its name in [`Port::explain`], as if this
     /// kernel lacked it: to test or measure the fallback.
+    ///
+    /// ```
+    /// # use anyport::{Backend, Port};
+    /// # fn main() -> std::io::Result<()> {
+    /// # if Backend::ALL[0].check().is_err() || Backend::ALL[0].name() != "io_uring" { return Ok(()) }
+    /// let port = Port::builder().backend(Backend::ALL[0]).without("buffer ring").build()?;
+    /// let features = port.explain().features;
+    /// assert!(features.iter().any(|feature| feature.name == "buffer ring" && !feature.used));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn without(mut self, feature: &str) -> Builder {
         self.without.push(feature.into());
         self

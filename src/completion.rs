@@ -19,6 +19,19 @@ use std::rc::Rc;
 /// It owns the buffer that was lent, and what the operation resulted in: an accepted connection, a
 /// pool buffer. [`unpack`](Completion::unpack) takes them out; dropping it drops them, so nothing can
 /// leak.
+///
+/// ```
+/// use anyport::{Completion, Port, Token, op};
+/// # fn main() -> std::io::Result<()> {
+/// let mut port = Port::new()?;
+/// port.submit(op::Nop::new(), Token(1));
+/// port.wait(None)?;
+/// let done: Completion = port.next().unwrap();
+/// assert_eq!((done.token(), done.more()), (Token(1), false));
+/// done.unpack::<op::Nop>()?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Completion {
     pub(crate) token: Token,
     pub(crate) id: OpId,
@@ -63,6 +76,27 @@ impl Completion {
     }
 
     /// Bytes that were moved, also when an error ended the operation after a part.
+    ///
+    /// ```
+    /// # use anyport::{Port, Token, op::{self, Operation}};
+    /// # use std::{io::Read, time::Duration};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (stream, _) = listener.accept()?;
+    /// let mut port = Port::new()?;
+    /// let conn = port.attach(stream)?;
+    /// // More than the system holds for a peer that does not read.
+    /// let send = op::SendAll::new(conn, vec![0; 64 << 20]).within(Duration::from_millis(50));
+    /// port.submit(send, Token(1));
+    /// port.wait(None)?;
+    /// let done = port.next().unwrap();
+    /// assert!((1..64 << 20).contains(&done.transferred()));
+    /// assert!(done.unpack::<op::SendAll<Vec<u8>>>().0.is_err());
+    /// # drop(peer.read(&mut [0]));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn transferred(&self) -> usize {
         self.transferred
     }
@@ -73,6 +107,25 @@ impl Completion {
     }
 
     /// True when this unpacks as `O`.
+    ///
+    /// ```
+    /// # use anyport::{Port, Token, op};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let mut port = Port::new()?;
+    /// port.submit(op::Nop::new(), Token(1));
+    /// port.submit(op::Timer::after(Duration::ZERO), Token(2));
+    /// port.wait(None)?;
+    /// while let Some(done) = port.next() {
+    ///     if done.is::<op::Nop>() {
+    ///         done.unpack::<op::Nop>()?;
+    ///     } else {
+    ///         done.unpack::<op::Timer>()?;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is<O: Unpack>(&self) -> bool {
         self.vtable.type_id == TypeId::of::<O>()
     }
@@ -96,6 +149,20 @@ impl Completion {
     }
 
     /// The result and what was lent; or the completion itself when the operation was not an `O`.
+    ///
+    /// ```
+    /// # use anyport::{Port, Token, op};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let mut port = Port::new()?;
+    /// port.submit(op::Nop::new(), Token(1));
+    /// port.wait(None)?;
+    /// match port.next().unwrap().try_unpack::<op::Timer>() {
+    ///     Ok(result) => result?,
+    ///     Err(done) => assert_eq!(done.name(), "nop"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[allow(clippy::result_large_err)] // the error is the completion, and boxing it would allocate
     #[inline]
     pub fn try_unpack<O: Unpack>(self) -> Result<O::Output, Completion> {

@@ -87,6 +87,25 @@ pub struct OperationRow {
 
 /// The account that [`Port::explain`](crate::Port::explain) gives. Its `Display` is a table in plain
 /// words.
+///
+/// ```
+/// use anyport::{Port, Verdict};
+/// # fn main() -> std::io::Result<()> {
+/// let port = Port::new()?;
+/// let explanation = port.explain();
+/// println!("{explanation}");
+/// for candidate in &explanation.candidates {
+///     match &candidate.verdict {
+///         Verdict::Chosen => assert_eq!(candidate.backend, port.backend()),
+///         Verdict::Works => {}
+///         Verdict::Refused(why) => println!("{}: {why}", candidate.backend),
+///     }
+/// }
+/// let recv = explanation.operations.iter().find(|row| row.name == "recv").unwrap();
+/// println!("recv is carried by: {}", recv.carrier);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Explanation {

@@ -18,6 +18,23 @@ use std::fmt;
 ///
 /// A handle that was closed or detached is never confused with a later one, even when the system
 /// reuses the descriptor's number.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::{io, net::UdpSocket};
+/// # fn main() -> std::io::Result<()> {
+/// let mut port = Port::new()?;
+/// let old = port.attach(UdpSocket::bind("127.0.0.1:0")?)?;
+/// drop(port.detach(old)?);
+/// let new = port.attach(UdpSocket::bind("127.0.0.1:0")?)?;
+/// assert_ne!(old, new);
+/// port.submit(op::RecvPooled::new(old), Token(1)); // cannot reach the new socket
+/// port.wait(None)?;
+/// let result = port.next().unwrap().unpack::<op::RecvPooled>();
+/// assert_eq!(result.unwrap_err().kind(), io::ErrorKind::NotFound);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Handle {
     pub(crate) index: u32,

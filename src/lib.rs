@@ -70,5 +70,21 @@ pub use sys::{Object, Source};
 /// What the user calls an operation: it comes back with the operation's completions, unchanged.
 ///
 /// The port gives it no meaning. It is often an index into the user's own table of connections.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # fn main() -> std::io::Result<()> {
+/// let names = ["first", "second"];
+/// let mut port = Port::new()?;
+/// for index in 0..names.len() {
+///     port.submit(op::Nop::new(), Token(index as u64));
+/// }
+/// port.wait(None)?;
+/// while let Some(done) = port.next() {
+///     println!("{} is done", names[done.token().0 as usize]);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]
 pub struct Token(pub u64);

@@ -47,6 +47,23 @@ const RETRY: u64 = 10_000_000;
 /// It belongs to the thread that made it; [`Port::poster`] reaches it from others. Use one per core to
 /// scale. Dropping it cancels what is in flight and waits until the system has let go of every buffer
 /// (and until closures that have begun on the blocking pool have ended).
+///
+/// ```
+/// use anyport::{Port, Token, op};
+/// # use std::time::Duration;
+/// # fn main() -> std::io::Result<()> {
+/// let mut port = Port::new()?;
+/// port.submit(op::Nop::new(), Token(1));
+/// port.submit(op::Timer::after(Duration::from_millis(1)), Token(2));
+/// while port.in_flight() > 0 {
+///     port.wait(None)?;
+///     while let Some(done) = port.next() {
+///         println!("{:?}", done.token());
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Port {
     core: Core,
     /// Left empty only by `drop` in a forked child.
@@ -141,6 +158,18 @@ impl Port {
     /// # Errors
     /// The system's, from fstat(2), getsockopt(2) or fcntl(2), or from `CreateIoCompletionPort`;
     /// `Unsupported` in a forked child.
+    ///
+    /// ```
+    /// # use anyport::Port;
+    /// # use std::net::{TcpListener, UdpSocket};
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut port = Port::new()?;
+    /// let listener = port.attach(TcpListener::bind("127.0.0.1:0")?)?;
+    /// let socket = port.attach(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// assert_ne!(listener, socket);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn attach(&mut self, source: impl Into<Source>) -> io::Result<Handle> {
         self.refuse_child()?;
         let source = source.into();
@@ -155,6 +184,19 @@ impl Port {
     /// `NotFound` for a stale handle, `ResourceBusy` while operations are in flight on it; on a Windows
     /// before 8.1, where nothing leaves a completion port, `Unsupported`. The object stays with the port
     /// then.
+    ///
+    /// ```
+    /// # use anyport::Port;
+    /// # use std::net::UdpSocket;
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut port = Port::new()?;
+    /// let handle = port.attach(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// let socket = UdpSocket::from(port.detach(handle)?); // the caller's again, as it was
+    /// assert!(port.detach(handle).is_err());
+    /// # socket.local_addr()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn detach(&mut self, handle: Handle) -> io::Result<Object> {
         self.refuse_child()?;
         let index = self.core.handles.find(handle).ok_or(Refusal::StaleHandle)?;
@@ -173,6 +215,20 @@ impl Port {
 
     /// Submits an operation, lending what it owns to the system. Cannot fail: whatever is wrong
     /// becomes the operation's completion.
+    ///
+    /// ```
+    /// # use anyport::{Port, Token, op};
+    /// # use std::{io, net::UdpSocket};
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut port = Port::new()?;
+    /// let socket = port.attach(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// port.submit(op::Recv::new(socket, Vec::new()), Token(1)); // no room: a mistake
+    /// port.wait(None)?;
+    /// let (result, _) = port.next().unwrap().unpack::<op::Recv<Vec<u8>>>();
+    /// assert_eq!(result.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[inline]
     pub fn submit<O: Operation>(&mut self, operation: O, token: Token) -> OpId {
         let slot = self.core.slots.allocate();
@@ -196,6 +252,22 @@ impl Port {
     /// Gives an operation up. True: it was in flight, and completes with its result if that came
     /// first, else [cancelled](crate::error::is_cancelled). False: it is done already (or is a close,
     /// which cannot be given up). Never lost, however much is in flight.
+    ///
+    /// ```
+    /// # use anyport::{Port, Token, error::is_cancelled, op};
+    /// # use std::net::UdpSocket;
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut port = Port::new()?;
+    /// let socket = port.attach(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// let id = port.submit(op::Recv::new(socket, vec![0; 1500]), Token(1));
+    /// assert!(port.cancel(id));
+    /// port.wait(None)?;
+    /// let (result, buf) = port.next().unwrap().unpack::<op::Recv<Vec<u8>>>();
+    /// assert!(is_cancelled(&result.unwrap_err()));
+    /// assert_eq!(buf.len(), 1500); // back all the same
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn cancel(&mut self, id: OpId) -> bool {
         let Some(slot) = self.core.slots.find(id) else { return false };
         let cancelled = self.give_up(slot);
@@ -204,6 +276,22 @@ impl Port {
     }
 
     /// Gives up every operation on a handle; says how many there were. 0 for a stale handle.
+    ///
+    /// ```
+    /// # use anyport::{Port, Token, op};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (stream, _) = listener.accept()?;
+    /// let mut port = Port::new()?;
+    /// let conn = port.attach(stream)?;
+    /// port.submit(op::RecvPooled::new(conn), Token(1));
+    /// port.submit(op::RecvPooled::new(conn), Token(2));
+    /// assert_eq!(port.cancel_all(conn), 2);
+    /// # drop(peer.set_nodelay(true));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn cancel_all(&mut self, handle: Handle) -> usize {
         let Some(index) = self.core.handles.find(handle) else { return 0 };
         let count = self.give_up_all(index);
@@ -218,6 +306,18 @@ impl Port {
     ///
     /// # Errors
     /// The system's, if waiting itself is impossible; `Unsupported` in a forked child.
+    ///
+    /// ```
+    /// # use anyport::{Port, Token, op};
+    /// use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut port = Port::new()?;
+    /// assert!(!port.wait(Some(Duration::from_millis(1)))?); // nothing to come
+    /// port.submit(op::Nop::new(), Token(1));
+    /// assert!(port.wait(None)?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         // What is ready is handed out first; within the budget there is no need to ask the system.
         if self.has_ready() && self.handed_out < BUDGET {
@@ -262,6 +362,19 @@ impl Port {
     }
 
     /// The next completion. `None`: nothing more is ready, or others must have their turn; wait again.
+    ///
+    /// ```
+    /// # use anyport::{Port, Token, op};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let mut port = Port::new()?;
+    /// port.submit(op::Nop::new(), Token(1));
+    /// port.wait(None)?;
+    /// while let Some(done) = port.next() {
+    ///     assert_eq!(done.token(), Token(1)); // the port is free here: submit what comes after it
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[allow(clippy::should_implement_trait)] // an iterator would borrow the port that its user submits to
     #[inline]
     pub fn next(&mut self) -> Option<Completion> {
@@ -302,11 +415,37 @@ impl Port {
     }
 
     /// The port's time: now.
+    ///
+    /// ```
+    /// # use anyport::{Port, Token, op};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut port = Port::new()?;
+    /// let start = port.now();
+    /// port.submit(op::Timer::at(start + Duration::from_millis(2)), Token(1));
+    /// port.wait(None)?;
+    /// assert!(port.now() - start >= Duration::from_millis(2));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn now(&self) -> Instant {
         self.clock.instant(self.clock.now())
     }
 
     /// Operations whose final completion was not yet taken.
+    ///
+    /// ```
+    /// # use anyport::{Port, Token, op};
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut port = Port::new()?;
+    /// port.submit(op::Nop::new(), Token(1));
+    /// assert_eq!(port.in_flight(), 1);
+    /// port.wait(None)?;
+    /// drop(port.next());
+    /// assert_eq!(port.in_flight(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn in_flight(&self) -> usize {
         self.core.slots.used()
     }

@@ -187,6 +187,15 @@ impl fmt::Debug for Poster {
 }
 
 /// The port is gone; here is the value that was to be posted.
+///
+/// ```
+/// # use anyport::{Port, PostError, Token};
+/// # fn main() -> std::io::Result<()> {
+/// let poster = Port::new()?.poster(); // whose port is dropped right here
+/// assert_eq!(poster.post(Token(1), "too late"), Err(PostError("too late")));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PostError<T>(pub T);
 

@@ -24,6 +24,18 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// Names one submission, for [`Port::cancel`](crate::Port::cancel).
 ///
 /// It stays harmless when the operation is done: its slot's next operation has another generation.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # fn main() -> std::io::Result<()> {
+/// let mut port = Port::new()?;
+/// let id = port.submit(op::Nop::new(), Token(1));
+/// port.wait(None)?;
+/// assert_eq!(port.next().unwrap().id(), id);
+/// assert!(!port.cancel(id)); // done: nothing to cancel, and nothing else is hit
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OpId {
     pub(crate) index: u32,

@@ -41,6 +41,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The system's queue that a port uses.
+///
+/// ```
+/// use anyport::{Backend, Port};
+/// # fn main() -> std::io::Result<()> {
+/// for &backend in Backend::ALL {
+///     match backend.check() {
+///         Ok(()) => assert_eq!(Port::builder().backend(backend).build()?.backend(), backend),
+///         Err(why) => println!("{backend} does not work here: {why}"),
+///     }
+/// }
+/// assert_eq!("poll".parse::<Backend>()?, Backend::Poll);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Backend {

@@ -3,6 +3,31 @@
 //! [`IoBuf`] is what a send or a write reads from, [`IoBufMut`] what a receive or a read fills. Both
 //! move into the operation and come back with its completion, so nobody else can touch them between.
 //! [`PoolBuf`] is a buffer of the port's own pool, taken only when data is there.
+//!
+//! | type | a send takes | a receive fills |
+//! | --- | --- | --- |
+//! | `Vec<u8>`, `bytes::BytesMut` (feature `bytes`) | its length | its capacity, from the start; the length becomes what was received |
+//! | `Box<[u8]>`, `[u8; N]` | all of it | all of it |
+//! | `&'static [u8]`, `&'static [u8; N]`, `&'static str`, `String`, `bytes::Bytes` | all of it | - |
+//! | [`Slice`] of one of these | the part | the part |
+//! | [`PoolBuf`] | what was received | the pool's buffer size |
+//! | `Vec<B>`, `[B; N]` of these, in vectored operations | one after the other | one after the other |
+//!
+//! ```
+//! # use anyport::{Port, Token, buf::IoBuf, op};
+//! # fn main() -> std::io::Result<()> {
+//! # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! # let peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+//! # let (stream, _) = listener.accept()?;
+//! # let mut port = Port::new()?;
+//! # let conn = port.attach(stream)?;
+//! port.submit(op::SendAll::new(conn, "a constant"), Token(1));
+//! port.submit(op::SendAll::new(conn, vec![0; 4096]), Token(2));
+//! port.submit(op::SendAll::new(conn, [1, 2, 3].slice(1..)), Token(3));
+//! # drop(peer.set_nodelay(true));
+//! # Ok(())
+//! # }
+//! ```
 
 #[cfg(feature = "bytes")]
 mod bytes;
@@ -26,6 +51,26 @@ use std::ops::RangeBounds;
 ///
 /// [`stable_ptr`]: IoBuf::stable_ptr
 /// [`initialized`]: IoBuf::initialized
+///
+/// ```
+/// use anyport::buf::IoBuf;
+/// use std::sync::Arc;
+///
+/// /// Bytes that many sends share.
+/// struct Shared(Arc<[u8]>);
+///
+/// // SAFETY: the bytes are on the heap, and nobody can change or free them while this value lives.
+/// unsafe impl IoBuf for Shared {
+///     fn stable_ptr(&self) -> *const u8 {
+///         self.0.as_ptr()
+///     }
+///     fn initialized(&self) -> usize {
+///         self.0.len()
+///     }
+/// }
+/// # let shared = Shared(Arc::from(&b"hello"[..]));
+/// # assert_eq!(shared.slice(..2).as_slice(), b"he");
+/// ```
 pub unsafe trait IoBuf: 'static {
     /// The address of the first byte.
     fn stable_ptr(&self) -> *const u8;
@@ -61,6 +106,15 @@ pub unsafe trait IoBuf: 'static {
 ///
 /// # Safety
 /// As for [`IoBuf`], for writes of [`capacity`](IoBufMut::capacity) bytes.
+///
+/// ```
+/// use anyport::buf::IoBufMut;
+///
+/// let mut buf = Vec::with_capacity(64);
+/// buf.push(1);
+/// assert_eq!(IoBufMut::capacity(&buf), 64); // a receive fills it from the start
+/// assert_eq!(IoBufMut::capacity(&[0; 8]), 8);
+/// ```
 pub unsafe trait IoBufMut: IoBuf {
     /// The address of the first byte, for writing.
     fn stable_mut_ptr(&mut self) -> *mut u8;

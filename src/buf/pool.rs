@@ -137,6 +137,31 @@ impl Pool {
 /// It reads as a byte slice, and can be lent again, to be sent for example. It belongs to its
 /// port's thread; copy the bytes out to move them elsewhere. While all buffers of the pool are out,
 /// pooled receives wait.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use anyport::buf::PoolBuf;
+/// # use std::io::{Read, Write};
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (stream, _) = listener.accept()?;
+/// let mut port = Port::builder().pool(16, 4096).build()?;
+/// let conn = port.attach(stream)?;
+/// peer.write_all(b"echo")?;
+/// port.submit(op::RecvPooled::new(conn), Token(1));
+/// port.wait(None)?;
+/// let buf: PoolBuf = port.next().unwrap().unpack::<op::RecvPooled>()?;
+/// assert_eq!(&buf[..], b"echo");
+/// port.submit(op::SendAll::new(conn, buf), Token(2)); // lent again, and back in the pool after that
+/// port.wait(None)?;
+/// drop(port.next());
+/// let mut back = [0; 4];
+/// peer.read_exact(&mut back)?;
+/// assert_eq!(&back, b"echo");
+/// # Ok(())
+/// # }
+/// ```
 pub struct PoolBuf {
     /// `None`: an empty buffer that came from nowhere (an end of stream takes no buffer).
     home: Option<Rc<Pool>>,

@@ -7,6 +7,28 @@ use super::{IoBuf, IoBufMut};
 use std::ops::{Bound, RangeBounds};
 
 /// The bytes `start..end` of a buffer.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use anyport::buf::{IoBuf, Slice};
+/// # use std::io::Write;
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (stream, _) = listener.accept()?;
+/// let mut port = Port::new()?;
+/// let conn = port.attach(stream)?;
+/// peer.write_all(b"world")?;
+/// let mut text = Vec::with_capacity(100);
+/// text.extend_from_slice(b"hello ");
+/// port.submit(op::Recv::new(conn, text.slice(6..)), Token(1)); // append
+/// port.wait(None)?;
+/// let (result, slice) = port.next().unwrap().unpack::<op::Recv<Slice<Vec<u8>>>>();
+/// assert_eq!((result?, slice.as_slice()), (5, &b"world"[..]));
+/// assert_eq!(slice.into_inner(), b"hello world");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slice<B> {
     inner: B,

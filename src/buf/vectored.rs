@@ -9,6 +9,14 @@ use super::{IoBuf, IoBufMut};
 ///
 /// # Safety
 /// Each pair handed to `each` must be stable as [`IoBuf`] says.
+///
+/// ```
+/// use anyport::buf::IoVec;
+///
+/// let mut lengths = Vec::new();
+/// [b"head".to_vec(), b"content".to_vec()].each(|_, length| lengths.push(length));
+/// assert_eq!(lengths, [4, 7]);
+/// ```
 pub unsafe trait IoVec: 'static {
     /// Hands out address and length of each buffer.
     fn each(&self, buffer: impl FnMut(*const u8, usize));
@@ -18,6 +26,14 @@ pub unsafe trait IoVec: 'static {
 ///
 /// # Safety
 /// Each pair handed to `each_mut` must be stable as [`IoBufMut`] says.
+///
+/// ```
+/// use anyport::buf::IoVecMut;
+///
+/// let mut room = 0;
+/// vec![[0; 16], [0; 16]].each_mut(|_, capacity| room += capacity);
+/// assert_eq!(room, 32);
+/// ```
 pub unsafe trait IoVecMut: 'static {
     /// Hands out address and capacity of each buffer.
     fn each_mut(&mut self, buffer: impl FnMut(*mut u8, usize));

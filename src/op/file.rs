@@ -21,16 +21,14 @@ use std::path::Path;
 /// ```
 /// # use anyport::{Port, Token, op};
 /// # fn main() -> std::io::Result<()> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("file");
 /// let mut port = Port::new()?;
-/// port.submit(op::Open::new("/etc/hostname").read(true), Token(1));
+/// port.submit(op::Open::new(&path).write(true).create(true), Token(1));
 /// port.wait(None)?;
-/// if let Ok(opened) = port.next().unwrap().unpack::<op::Open>() {
-///     let file = port.attach(opened)?;
-///     port.submit(op::ReadAt::new(file, Vec::with_capacity(256), 0), Token(2));
-///     port.wait(None)?;
-///     let (result, text) = port.next().unwrap().unpack::<op::ReadAt<Vec<u8>>>();
-///     assert_eq!(result?, text.len());
-/// }
+/// let opened = port.next().unwrap().unpack::<op::Open>()?;
+/// let file = port.attach(opened)?;
+/// port.submit(op::WriteAt::new(file, b"hello", 0), Token(2));
 /// # Ok(())
 /// # }
 /// ```
@@ -102,6 +100,24 @@ impl Operation for Open {
 
 /// A file that was opened. [Attach](crate::Port::attach) it, or turn it into a [`File`](std::fs::File); dropping it
 /// closes it.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::{fs::File, io::Read};
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("file");
+/// # std::fs::write(&path, "hello")?;
+/// let mut port = Port::new()?;
+/// port.submit(op::Open::new(&path).read(true), Token(1));
+/// port.wait(None)?;
+/// let opened = port.next().unwrap().unpack::<op::Open>()?;
+/// let mut text = String::new();
+/// File::from(opened).read_to_string(&mut text)?;
+/// assert_eq!(text, "hello");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Opened(pub(crate) Source);
 
@@ -112,6 +128,23 @@ impl From<Opened> for Source {
 }
 
 /// Reads at an offset in bytes (pread(2), `IORING_OP_READ`). `Ok(0)` is the end of the file.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::fs::File;
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("file");
+/// std::fs::write(&path, "0123456789")?;
+/// let mut port = Port::new()?;
+/// let file = port.attach(File::open(&path)?)?;
+/// port.submit(op::ReadAt::new(file, [0; 4], 6), Token(1));
+/// port.wait(None)?;
+/// let (result, buf) = port.next().unwrap().unpack::<op::ReadAt<[u8; 4]>>();
+/// assert_eq!((result?, &buf), (4, b"6789"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ReadAt<B> {
     handle: Handle,
@@ -148,6 +181,23 @@ impl<B: IoBufMut> Operation for ReadAt<B> {
 }
 
 /// Writes at an offset in bytes (pwrite(2), `IORING_OP_WRITE`). The result may be less than was lent.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::fs::File;
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("file");
+/// let mut port = Port::new()?;
+/// let file = port.attach(File::create(&path)?)?;
+/// port.submit(op::WriteAt::new(file, b"hello", 2), Token(1));
+/// port.wait(None)?;
+/// let (result, _) = port.next().unwrap().unpack::<op::WriteAt<&[u8; 5]>>();
+/// assert_eq!(result?, 5);
+/// assert_eq!(std::fs::read(&path)?, b"\0\0hello");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct WriteAt<B> {
     handle: Handle,
@@ -185,6 +235,24 @@ impl<B: IoBuf> Operation for WriteAt<B> {
 
 /// Makes what was written durable (fsync(2), fdatasync(2), `IORING_OP_FSYNC`). Covers the writes
 /// that were complete when it was submitted.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::fs::File;
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("file");
+/// let mut port = Port::new()?;
+/// let file = port.attach(File::create(&path)?)?;
+/// port.submit(op::WriteAt::new(file, b"kept", 0), Token(1));
+/// port.wait(None)?;
+/// port.next().unwrap().unpack::<op::WriteAt<&[u8; 4]>>().0?;
+/// port.submit(op::Fsync::data(file), Token(2)); // only now: it covers what is complete
+/// port.wait(None)?;
+/// port.next().unwrap().unpack::<op::Fsync>()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Fsync {
     handle: Handle,
@@ -207,6 +275,17 @@ plain_operation!(Fsync, "fsync", (), unit, |self| self.handle, RawOp::Sync { dat
 
 /// Asks for a file's metadata (statx(2), `IORING_OP_STATX`; stat(2) outside Linux). Symbolic links
 /// are followed.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # fn main() -> std::io::Result<()> {
+/// let mut port = Port::new()?;
+/// port.submit(op::Metadata::at("."), Token(1));
+/// port.wait(None)?;
+/// assert!(port.next().unwrap().unpack::<op::Metadata>()?.is_dir());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Metadata {
     handle: Option<Handle>,

@@ -60,6 +60,21 @@ pub(crate) const fn table<O: Lends>() -> &'static VTable {
 }
 
 /// What a [`Completion`](crate::Completion) can be unpacked as: every operation, and [`Post`](super::Post).
+///
+/// ```
+/// # use anyport::{Completion, op::{self, Unpack}};
+/// # fn main() -> std::io::Result<()> {
+/// /// The output of an operation, if this is its completion.
+/// fn output<O: Unpack>(done: Completion) -> Option<O::Output> {
+///     done.try_unpack::<O>().ok()
+/// }
+/// # let mut port = anyport::Port::new().unwrap();
+/// # port.submit(op::Nop::new(), anyport::Token(1));
+/// # port.wait(None).unwrap();
+/// # assert!(output::<op::Nop>(port.next().unwrap()).is_some());
+/// # Ok(())
+/// # }
+/// ```
 pub trait Unpack: Lends {
     /// The result, together with what was lent.
     type Output;
@@ -71,6 +86,23 @@ pub trait Unpack: Lends {
 /// An operation, to be [submitted](crate::Port::submit).
 ///
 /// The types of this module implement it; it cannot be implemented elsewhere.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use anyport::op::Operation;
+/// # use std::time::Duration;
+/// # fn main() -> std::io::Result<()> {
+/// /// Submits anything, with a second to get done.
+/// fn submit_soon(port: &mut Port, operation: impl Operation, token: Token) {
+///     port.submit(operation.within(Duration::from_secs(1)), token);
+/// }
+/// # let mut port = Port::new()?;
+/// submit_soon(&mut port, op::Nop::new(), Token(1));
+/// port.wait(None)?;
+/// port.next().unwrap().unpack::<op::Nop>()?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait Operation: Sized {
     /// The operation that its completion unpacks as: itself, without a deadline.
     type Of: Unpack;
@@ -80,6 +112,20 @@ pub trait Operation: Sized {
 
     /// Gives the operation until `deadline`. Then it is cancelled, and completes with
     /// [`TimedOut`](io::ErrorKind::TimedOut) and its buffer, unless its result came first.
+    ///
+    /// ```
+    /// # use anyport::{Port, Token, op::{self, Operation}};
+    /// # use std::{io, time::{Duration, Instant}};
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut port = Port::new()?;
+    /// let deadline = Instant::now() + Duration::from_millis(5);
+    /// port.submit(op::Timer::after(Duration::from_secs(3600)).by(deadline), Token(1));
+    /// port.wait(None)?;
+    /// let result = port.next().unwrap().unpack::<op::Timer>();
+    /// assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    /// # Ok(())
+    /// # }
+    /// ```
     fn by(self, deadline: Instant) -> Deadline<Self> {
         Deadline { inner: self, when: When::At(deadline) }
     }
@@ -106,6 +152,19 @@ pub trait Operation: Sized {
 
 /// An operation with a deadline, from [`Operation::by`] and [`Operation::within`]. Its completion
 /// unpacks as the operation itself.
+///
+/// ```
+/// # use anyport::{Port, Token, op::{self, Deadline, Operation}};
+/// # use std::time::Duration;
+/// # fn main() -> std::io::Result<()> {
+/// let mut port = Port::new()?;
+/// let in_time: Deadline<op::Nop> = op::Nop::new().within(Duration::from_secs(1));
+/// port.submit(in_time, Token(1));
+/// port.wait(None)?;
+/// port.next().unwrap().unpack::<op::Nop>()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Deadline<O> {
     inner: O,

@@ -25,6 +25,25 @@ fn receive_call(scratch: &ScratchRef) -> Result<RawOp, Refusal> {
 
 /// Receives into several buffers, the first one first (recvmsg(2), `IORING_OP_RECVMSG`; readv(2) on
 /// what is no socket).
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::io::Write;
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (stream, _) = listener.accept()?;
+/// let mut port = Port::new()?;
+/// let conn = port.attach(stream)?;
+/// peer.write_all(b"head body")?;
+/// port.submit(op::RecvVectored::new(conn, [Vec::with_capacity(4), Vec::with_capacity(100)]), Token(1));
+/// port.wait(None)?;
+/// let (result, [head, rest]) = port.next().unwrap().unpack::<op::RecvVectored<[Vec<u8>; 2]>>();
+/// assert_eq!(result?, head.len() + rest.len());
+/// assert_eq!(head, b"head");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct RecvVectored<V> {
     handle: Handle,
@@ -67,6 +86,23 @@ impl<V: IoVecMut> Operation for RecvVectored<V> {
 
 /// Sends from several buffers, the first one first, as much as fits now (sendmsg(2),
 /// `IORING_OP_SENDMSG`; writev(2) on what is no socket).
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (stream, _) = listener.accept()?;
+/// let mut port = Port::new()?;
+/// let conn = port.attach(stream)?;
+/// port.submit(op::SendVectored::new(conn, [b"head ".to_vec(), b"body".to_vec()]), Token(1));
+/// port.wait(None)?;
+/// let (result, _buffers) = port.next().unwrap().unpack::<op::SendVectored<[Vec<u8>; 2]>>();
+/// assert_eq!(result?, 9);
+/// # drop(peer.set_nodelay(true));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct SendVectored<V> {
     handle: Handle,
@@ -163,6 +199,22 @@ impl<B: IoBufMut> Operation for RecvFrom<B> {
 }
 
 /// Sends a datagram to an address (sendmsg(2), `IORING_OP_SENDMSG`).
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::net::UdpSocket;
+/// # fn main() -> std::io::Result<()> {
+/// let receiver = UdpSocket::bind("127.0.0.1:0")?;
+/// let mut port = Port::new()?;
+/// let socket = port.attach(UdpSocket::bind("127.0.0.1:0")?)?;
+/// port.submit(op::SendTo::new(socket, b"ping", receiver.local_addr()?), Token(1));
+/// port.wait(None)?;
+/// let (result, _) = port.next().unwrap().unpack::<op::SendTo<&[u8; 4]>>();
+/// assert_eq!(result?, 4);
+/// assert_eq!(receiver.recv(&mut [0; 16])?, 4);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct SendTo<B> {
     handle: Handle,

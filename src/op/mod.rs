@@ -16,6 +16,9 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Any of them can end with the errors that [`error`](crate::error) lists (stale handle, cancelled,
+//! deadline) and with the system's own; what an operation adds to these its page tells.
 
 mod file;
 pub(crate) mod front;

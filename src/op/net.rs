@@ -10,6 +10,22 @@ use std::io;
 
 /// A connection that was accepted. [Attach](crate::Port::attach) it, or take its descriptor;
 /// dropping it closes the connection. The descriptor is close-on-exec.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::net::{TcpListener, TcpStream};
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = TcpListener::bind("127.0.0.1:0")?;
+/// # let client = TcpStream::connect(listener.local_addr()?)?;
+/// # let mut port = Port::new()?;
+/// # let listener = port.attach(listener)?;
+/// port.submit(op::Accept::new(listener), Token(1));
+/// port.wait(None)?;
+/// let accepted: op::Accepted = port.next().unwrap().unpack::<op::Accept>()?;
+/// assert_eq!(accepted.peer_addr()?.as_socket(), Some(client.local_addr()?));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Accepted(pub(crate) Source);
 
@@ -66,6 +82,29 @@ plain_operation!(Accept, "accept", Accepted, accepted, |self| self.0, RawOp::Acc
 /// Connections lost before they were accepted are passed over. When the process is out of
 /// descriptors (`EMFILE` and the like), that is reported once, with `more`, and accepting goes on
 /// as soon as it works again.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::net::{TcpListener, TcpStream};
+/// # fn main() -> std::io::Result<()> {
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let address = listener.local_addr()?;
+/// let mut port = Port::new()?;
+/// let listener = port.attach(listener)?;
+/// port.submit(op::AcceptMulti::new(listener), Token(1));
+/// let _clients = [TcpStream::connect(address)?, TcpStream::connect(address)?];
+/// let mut connections = Vec::new();
+/// while connections.len() < 2 {
+///     port.wait(None)?;
+///     while let Some(done) = port.next() {
+///         assert!(done.more());
+///         let accepted = done.unpack::<op::AcceptMulti>()?;
+///         connections.push(port.attach(accepted)?);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct AcceptMulti(Handle);
 
@@ -134,6 +173,28 @@ impl Operation for Connect {
 
 /// Shuts one or both directions down (shutdown(2)). Shutting down sending waits for the sends
 /// submitted before it; shutting down receiving ends the receive in flight.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::io::Read;
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (stream, _) = listener.accept()?;
+/// let mut port = Port::new()?;
+/// let conn = port.attach(stream)?;
+/// port.submit(op::SendAll::new(conn, b"bye"), Token(1));
+/// port.submit(op::Shutdown::new(conn, std::net::Shutdown::Write), Token(2));
+/// while port.in_flight() > 0 {
+///     port.wait(None)?;
+///     drop(port.next());
+/// }
+/// let mut received = String::new();
+/// peer.read_to_string(&mut received)?; // up to the end that the shutdown made
+/// assert_eq!(received, "bye");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Shutdown {
     handle: Handle,
@@ -152,6 +213,29 @@ plain_operation!(Shutdown, "shutdown", (), unit, |self| self.handle, RawOp::Shut
 /// Closes a handle (close(2), `IORING_OP_CLOSE`). The handle is stale at once; every operation in
 /// flight on it ends (those that did not get their result: [cancelled](crate::error::is_cancelled)),
 /// and this one completes last.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use anyport::error::is_cancelled;
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (stream, _) = listener.accept()?;
+/// let mut port = Port::new()?;
+/// let conn = port.attach(stream)?;
+/// port.submit(op::RecvPooled::new(conn), Token(1));
+/// port.submit(op::Close::new(conn), Token(2));
+/// let mut done = Vec::new();
+/// while done.len() < 2 {
+///     port.wait(None)?;
+///     done.extend(port.next());
+/// }
+/// done.pop().unwrap().unpack::<op::Close>()?; // the last of all
+/// assert!(is_cancelled(&done.pop().unwrap().unpack::<op::RecvPooled>().unwrap_err()));
+/// # drop(peer.set_nodelay(true));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Close(Handle);
 

@@ -14,13 +14,15 @@ use std::io;
 ///
 /// ```
 /// # use anyport::{Port, Token, op};
-/// # use std::{io::Write, os::unix::net::UnixStream};
+/// # use std::io::Write;
 /// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (stream, _) = listener.accept()?;
 /// let mut port = Port::new()?;
-/// let (mut near, far) = UnixStream::pair()?;
-/// let far = port.attach(far)?;
-/// port.submit(op::Ready::readable(far), Token(1));
-/// near.write_all(b"!")?;
+/// let conn = port.attach(stream)?;
+/// port.submit(op::Ready::readable(conn), Token(1));
+/// peer.write_all(b"!")?;
 /// port.wait(None)?;
 /// port.next().unwrap().unpack::<op::Ready>()?;
 /// # Ok(())

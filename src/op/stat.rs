@@ -3,6 +3,24 @@
 use std::time::SystemTime;
 
 /// Metadata of a file.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::time::SystemTime;
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("file");
+/// std::fs::write(&path, "hello")?;
+/// let mut port = Port::new()?;
+/// port.submit(op::Metadata::at(&path), Token(1));
+/// port.wait(None)?;
+/// let stat: op::Stat = port.next().unwrap().unpack::<op::Metadata>()?;
+/// assert!(stat.is_file());
+/// assert_eq!((stat.len(), stat.links()), (5, 1));
+/// assert!(stat.modified() > SystemTime::UNIX_EPOCH);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
     /// File type and permissions, as the system has them.

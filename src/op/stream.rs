@@ -8,6 +8,24 @@ use std::io;
 
 /// Receives into a buffer what is there, at least a byte (recv(2) on sockets, read(2) on others;
 /// `IORING_OP_RECV`, `IORING_OP_READ`). `Ok(0)` is the end of the stream (or an empty datagram).
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::io::Write;
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (stream, _) = listener.accept()?;
+/// let mut port = Port::new()?;
+/// let conn = port.attach(stream)?;
+/// port.submit(op::Recv::new(conn, Vec::with_capacity(4096)), Token(1));
+/// peer.write_all(b"hello")?;
+/// port.wait(None)?;
+/// let (result, buf) = port.next().unwrap().unpack::<op::Recv<Vec<u8>>>();
+/// assert_eq!((result?, &buf[..]), (5, &b"hello"[..]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Recv<B> {
     handle: Handle,
@@ -53,6 +71,22 @@ impl<B: IoBufMut> Operation for Recv<B> {
 
 /// Sends from a buffer as much as fits now, at least a byte (send(2) with `MSG_NOSIGNAL` on sockets,
 /// write(2) on others; `IORING_OP_SEND`, `IORING_OP_WRITE`). The result is what was taken.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (stream, _) = listener.accept()?;
+/// let mut port = Port::new()?;
+/// let conn = port.attach(stream)?;
+/// port.submit(op::Send::new(conn, vec![7; 1 << 20]), Token(1));
+/// port.wait(None)?;
+/// let (result, buf) = port.next().unwrap().unpack::<op::Send<Vec<u8>>>();
+/// assert!((1..=buf.len()).contains(&result?));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Send<B> {
     handle: Handle,
@@ -68,6 +102,26 @@ impl<B: IoBuf> Send<B> {
 
 /// Sends a whole buffer, in as many calls as it takes. If an error (or cancel, or deadline) ends it,
 /// [`transferred`](crate::Completion::transferred) says how many bytes had been sent.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::io::Read;
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (stream, _) = listener.accept()?;
+/// let mut port = Port::new()?;
+/// let conn = port.attach(stream)?;
+/// port.submit(op::SendAll::new(conn, b"hello"), Token(1));
+/// port.wait(None)?;
+/// let (result, _) = port.next().unwrap().unpack::<op::SendAll<&[u8; 5]>>();
+/// assert_eq!(result?, 5);
+/// let mut received = [0; 5];
+/// peer.read_exact(&mut received)?;
+/// assert_eq!(&received, b"hello");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct SendAll<B> {
     handle: Handle,
@@ -121,13 +175,15 @@ fn pooled(result: io::Result<Value>) -> io::Result<PoolBuf> {
 ///
 /// ```
 /// # use anyport::{Port, Token, op};
-/// # use std::{io::Write, os::unix::net::UnixStream};
+/// # use std::io::Write;
 /// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (stream, _) = listener.accept()?;
 /// let mut port = Port::builder().pool(64, 4096).build()?;
-/// let (mut near, far) = UnixStream::pair()?;
-/// let far = port.attach(far)?;
-/// port.submit(op::RecvPooled::new(far), Token(1));
-/// near.write_all(b"hello")?;
+/// let conn = port.attach(stream)?;
+/// port.submit(op::RecvPooled::new(conn), Token(1));
+/// peer.write_all(b"hello")?;
 /// port.wait(None)?;
 /// let buf = port.next().unwrap().unpack::<op::RecvPooled>()?;
 /// assert_eq!(&buf[..], b"hello");
@@ -149,6 +205,33 @@ plain_operation!(RecvPooled, "recv, pooled", PoolBuf, pooled, |self| self.0, Raw
 /// Receives into buffers of the port's pool until the stream ends, fails or is cancelled: one
 /// submission, a completion for each piece, with [`more`](crate::Completion::more). The final one is
 /// an empty buffer (end of stream) or the error.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::io::Write;
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (stream, _) = listener.accept()?;
+/// let mut port = Port::new()?;
+/// let conn = port.attach(stream)?;
+/// port.submit(op::RecvPooledMulti::new(conn), Token(1));
+/// peer.write_all(b"hello")?;
+/// drop(peer);
+/// let mut received = Vec::new();
+/// loop {
+///     port.wait(None)?;
+///     let done = port.next().unwrap();
+///     let more = done.more();
+///     received.extend_from_slice(&done.unpack::<op::RecvPooledMulti>()?);
+///     if !more {
+///         break; // the end of the stream
+///     }
+/// }
+/// assert_eq!(received, b"hello");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct RecvPooledMulti(Handle);
 

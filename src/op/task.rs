@@ -102,6 +102,19 @@ impl<F: FnOnce() -> T + Send + 'static, T: Send + 'static> Operation for Blockin
 }
 
 /// A value that came from a [`Poster`](crate::Poster): unpack a completion as `Post<T>` to have it.
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # fn main() -> std::io::Result<()> {
+/// let mut port = Port::new()?;
+/// let poster = port.poster();
+/// std::thread::spawn(move || poster.post(Token(1), vec![1, 2, 3]));
+/// port.wait(None)?;
+/// let numbers = port.next().unwrap().unpack::<op::Post<Vec<i32>>>();
+/// assert_eq!(numbers, [1, 2, 3]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Post<T>(PhantomData<T>);
 

@@ -7,6 +7,17 @@ use std::time::{Duration, Instant};
 
 /// Completes at once: a round trip through the queue (`IORING_OP_NOP`; without io_uring, no system
 /// call at all).
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # fn main() -> std::io::Result<()> {
+/// let mut port = Port::new()?;
+/// port.submit(op::Nop::new(), Token(1));
+/// port.wait(None)?;
+/// port.next().unwrap().unpack::<op::Nop>()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Nop(());
 

@@ -20,6 +20,20 @@ impl Port {
     ///
     /// # Errors
     /// `NotFound` for a stale handle.
+    ///
+    /// ```
+    /// # use anyport::Port;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let mut peer = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (stream, _) = listener.accept()?;
+    /// let mut port = Port::new()?;
+    /// let conn = port.attach(stream)?;
+    /// socket2::SockRef::from(&port.as_fd(conn)?).set_tcp_nodelay(true)?;
+    /// # drop(peer.set_nodelay(true));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn as_fd(&self, handle: Handle) -> io::Result<BorrowedFd<'_>> {
         Ok(self.entry(handle).ok_or(Refusal::StaleHandle)?.fd())
     }

@@ -10,6 +10,20 @@ use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 
 /// An OS object on its way into a port: made by `into()` from the standard library's sockets, files
 /// and pipes, an `OwnedFd`, a `socket2::Socket`, or what an accept or open resulted in.
+///
+/// ```
+/// # use anyport::{Handle, Port, Source};
+/// # use std::net::UdpSocket;
+/// # fn main() -> std::io::Result<()> {
+/// /// Takes whatever the port takes.
+/// fn join(port: &mut Port, object: impl Into<Source>) -> std::io::Result<Handle> {
+///     port.attach(object)
+/// }
+/// # let mut port = Port::new()?;
+/// join(&mut port, UdpSocket::bind("127.0.0.1:0")?)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Source {
     pub(crate) fd: OwnedFd,

@@ -13,6 +13,20 @@ use windows_sys::Win32::Storage::FileSystem::{FILE_TYPE_DISK, FILE_TYPE_UNKNOWN,
 
 /// An OS object on its way into a port: made by `into()` from the standard library's sockets, files
 /// and pipes, an `OwnedSocket` or `OwnedHandle`, a `socket2::Socket`, or what an accept or open resulted in.
+///
+/// ```
+/// # use anyport::{Handle, Port, Source};
+/// # use std::net::UdpSocket;
+/// # fn main() -> std::io::Result<()> {
+/// /// Takes whatever the port takes.
+/// fn join(port: &mut Port, object: impl Into<Source>) -> std::io::Result<Handle> {
+///     port.attach(object)
+/// }
+/// # let mut port = Port::new()?;
+/// join(&mut port, UdpSocket::bind("127.0.0.1:0")?)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Source {
     pub(crate) object: Object,
