@@ -9,6 +9,17 @@ use std::net::Shutdown;
 use std::ptr;
 
 /// How an operation is carried.
+///
+/// ```
+/// # use anyport::{Carrier, Port};
+/// # fn main() -> std::io::Result<()> {
+/// let explanation = Port::new()?.explain();
+/// let row = explanation.operations.iter().find(|row| row.name == "blocking closure").unwrap();
+/// assert_eq!(row.carrier, Carrier::Pool);
+/// assert_eq!(row.carrier.to_string(), "blocking pool");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Carrier {
@@ -37,6 +48,16 @@ impl fmt::Display for Carrier {
 }
 
 /// Something that was probed when the backend was set up.
+///
+/// ```
+/// # use anyport::Port;
+/// # fn main() -> std::io::Result<()> {
+/// for feature in Port::new()?.explain().features {
+///     println!("{}: {} ({})", feature.name, feature.used, feature.note);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Feature {
@@ -55,6 +76,16 @@ impl Feature {
 }
 
 /// Whether a backend is in use here.
+///
+/// ```
+/// # use anyport::{Port, Verdict};
+/// # fn main() -> std::io::Result<()> {
+/// let explanation = Port::new()?.explain();
+/// let chosen = explanation.candidates.iter().find(|candidate| candidate.verdict == Verdict::Chosen);
+/// assert_eq!(chosen.unwrap().backend, explanation.backend);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// This port runs on it.
@@ -66,6 +97,15 @@ pub enum Verdict {
 }
 
 /// A backend and its verdict.
+///
+/// ```
+/// # use anyport::{Backend, Port};
+/// # fn main() -> std::io::Result<()> {
+/// let candidates = Port::new()?.explain().candidates;
+/// assert_eq!(candidates.len(), Backend::ALL.len());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Candidate {
@@ -76,6 +116,16 @@ pub struct Candidate {
 }
 
 /// An operation and its carrier.
+///
+/// ```
+/// # use anyport::Port;
+/// # fn main() -> std::io::Result<()> {
+/// for row in Port::new()?.explain().operations {
+///     println!("{}: {}", row.name, row.carrier);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct OperationRow {

@@ -18,6 +18,10 @@ use std::path::Path;
 /// Opens a file (openat(2), `IORING_OP_OPENAT`), close-on-exec. What is read from and written to it
 /// is chosen as with [`std::fs::OpenOptions`].
 ///
+/// # Errors
+/// The system's (`NotFound`, `PermissionDenied` ...); `InvalidInput` for a path with a NUL byte and for a
+/// file that is opened neither for reading nor for writing.
+///
 /// ```
 /// # use anyport::{Port, Token, op};
 /// # fn main() -> std::io::Result<()> {
@@ -127,7 +131,11 @@ impl From<Opened> for Source {
     }
 }
 
-/// Reads at an offset in bytes (pread(2), `IORING_OP_READ`). `Ok(0)` is the end of the file.
+/// Reads at an offset in bytes (pread(2), `IORING_OP_READ`). The result is the number of bytes, which may
+/// be less than there is room for; `Ok(0)` is the end of the file.
+///
+/// # Errors
+/// `InvalidInput` for a buffer without room and an offset above 2^63 - 1.
 ///
 /// ```
 /// # use anyport::{Port, Token, op};
@@ -180,7 +188,11 @@ impl<B: IoBufMut> Operation for ReadAt<B> {
     }
 }
 
-/// Writes at an offset in bytes (pwrite(2), `IORING_OP_WRITE`). The result may be less than was lent.
+/// Writes at an offset in bytes (pwrite(2), `IORING_OP_WRITE`). The result is the number of bytes, which
+/// may be less than was lent.
+///
+/// # Errors
+/// `InvalidInput` for an offset above 2^63 - 1; the system's (`StorageFull` ...).
 ///
 /// ```
 /// # use anyport::{Port, Token, op};

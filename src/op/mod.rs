@@ -18,7 +18,8 @@
 //! ```
 //!
 //! Any of them can end with the errors that [`error`](crate::error) lists (stale handle, cancelled,
-//! deadline) and with the system's own; what an operation adds to these its page tells.
+//! deadline) and with the system's own; what an operation adds to these its page tells. Lengths and
+//! offsets are in bytes; one call moves at most 2 GiB less a page, as the system has it.
 
 mod file;
 pub(crate) mod front;

@@ -120,6 +120,9 @@ plain_operation!(AcceptMulti, "accept, multishot", Accepted, accepted, |self| se
 /// Connects a socket (connect(2), `IORING_OP_CONNECT`). Receives and sends submitted behind it wait
 /// for it.
 ///
+/// # Errors
+/// `ConnectionRefused`, `HostUnreachable`, `TimedOut` and the like, as the system says.
+///
 /// ```
 /// # use anyport::{Port, Token, op};
 /// # use std::net::{SocketAddr, TcpListener};
@@ -171,7 +174,7 @@ impl Operation for Connect {
     }
 }
 
-/// Shuts one or both directions down (shutdown(2)). Shutting down sending waits for the sends
+/// Shuts one or both directions down (shutdown(2), `IORING_OP_SHUTDOWN`). Shutting down sending waits for the sends
 /// submitted before it; shutting down receiving ends the receive in flight.
 ///
 /// ```

@@ -7,7 +7,11 @@ use crate::buf::{IoBuf, IoBufMut, PoolBuf};
 use std::io;
 
 /// Receives into a buffer what is there, at least a byte (recv(2) on sockets, read(2) on others;
-/// `IORING_OP_RECV`, `IORING_OP_READ`). `Ok(0)` is the end of the stream (or an empty datagram).
+/// `IORING_OP_RECV`, `IORING_OP_READ`). The result is the number of bytes, and `Ok(0)` the end of the
+/// stream (or an empty datagram).
+///
+/// # Errors
+/// `InvalidInput` for a buffer without room, `ConnectionReset` after a reset, for each receive that meets it.
 ///
 /// ```
 /// # use anyport::{Port, Token, op};
@@ -70,7 +74,11 @@ impl<B: IoBufMut> Operation for Recv<B> {
 }
 
 /// Sends from a buffer as much as fits now, at least a byte (send(2) with `MSG_NOSIGNAL` on sockets,
-/// write(2) on others; `IORING_OP_SEND`, `IORING_OP_WRITE`). The result is what was taken.
+/// write(2) on others; `IORING_OP_SEND`, `IORING_OP_WRITE`). The result is the number of bytes that were
+/// taken.
+///
+/// # Errors
+/// `BrokenPipe` or `ConnectionReset` when nobody will receive; never a `SIGPIPE`.
 ///
 /// ```
 /// # use anyport::{Port, Token, op};
@@ -100,8 +108,9 @@ impl<B: IoBuf> Send<B> {
     }
 }
 
-/// Sends a whole buffer, in as many calls as it takes. If an error (or cancel, or deadline) ends it,
-/// [`transferred`](crate::Completion::transferred) says how many bytes had been sent.
+/// Sends a whole buffer, in as many calls as it takes (each as [`Send`]'s). The result is the buffer's
+/// length; if an error (or cancel, or deadline) ends it, [`transferred`](crate::Completion::transferred)
+/// says how many bytes had been sent.
 ///
 /// ```
 /// # use anyport::{Port, Token, op};

@@ -36,6 +36,20 @@ impl<F: FnOnce() -> T + Send + 'static, T: Send + 'static> Blocking<F, T> {
 
 impl<T: Send + 'static> Blocking<Box<dyn FnOnce() -> T + Send>, T> {
     /// Runs `closure`, boxed, so that its type can be named when the completion is unpacked.
+    ///
+    /// ```
+    /// # use anyport::{Port, Token, op};
+    /// # fn main() -> std::io::Result<()> {
+    /// type Resolve = op::Blocking<Box<dyn FnOnce() -> usize + Send>, usize>;
+    ///
+    /// let mut port = Port::new()?;
+    /// let name = String::from("localhost");
+    /// port.submit(Resolve::boxed(move || name.len()), Token(1));
+    /// port.wait(None)?;
+    /// assert_eq!(port.next().unwrap().unpack::<Resolve>()?, 9);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn boxed(closure: impl FnOnce() -> T + Send + 'static) -> Self {
         Blocking::new(Box::new(closure))
     }
