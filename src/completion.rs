@@ -35,7 +35,7 @@ use std::rc::Rc;
 pub struct Completion {
     pub(crate) token: Token,
     pub(crate) id: OpId,
-    pub(crate) more: bool,
+    pub(crate) part: Part,
     pub(crate) transferred: usize,
     pub(crate) vtable: &'static VTable,
     /// Holds the payload of `vtable`'s operation, from the slot.
@@ -45,7 +45,18 @@ pub struct Completion {
     pub(crate) means: Means,
 }
 
+// A completion is moved right after it was made. It is made of whole words, tags too, because a word that was written
+// in parts is slow to read back as one: it would cost a third of what the port does for a nop.
+
+/// Which of its operation's completions it is.
+#[repr(u64)]
+pub(crate) enum Part {
+    Last,
+    NotLast,
+}
+
 /// What a non-negative outcome stands for. The completion owns it.
+#[repr(u64)]
 pub(crate) enum Means {
     Count,
     /// An accepted socket: of which kind, where that is known, and whether non-blocking.
@@ -72,7 +83,7 @@ impl Completion {
 
     /// True when others of the same (multishot) operation follow; false: this is its final one.
     pub fn more(&self) -> bool {
-        self.more
+        matches!(self.part, Part::NotLast)
     }
 
     /// Bytes that were moved, also when an error ended the operation after a part.
@@ -137,15 +148,17 @@ impl Completion {
     #[track_caller]
     #[inline]
     pub fn unpack<O: Unpack>(self) -> O::Output {
-        match self.try_unpack::<O>() {
-            Ok(output) => output,
-            Err(done) => panic!(
-                "{:?} completed '{}' and was unpacked as {}",
-                done.token,
-                done.name(),
-                std::any::type_name::<O>()
-            ),
+        if !self.is::<O>() {
+            self.refuse(std::any::type_name::<O>());
         }
+        // SAFETY: it is an O.
+        unsafe { self.open::<O>() }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn refuse(self, wanted: &str) -> ! {
+        panic!("{:?} completed '{}' and was unpacked as {wanted}", self.token, self.name())
     }
 
     /// The result and what was lent; or the completion itself when the operation was not an `O`.
@@ -169,12 +182,23 @@ impl Completion {
         if !self.is::<O>() {
             return Err(self);
         }
+        // SAFETY: it is an O.
+        Ok(unsafe { self.open::<O>() })
+    }
+
+    /// # Safety
+    /// The completion is one of an `O`.
+    #[inline]
+    unsafe fn open<O: Unpack>(self) -> O::Output {
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped and not used again, so the payload and the result are each
         // taken once; the payload is O's, because the table that came with it is.
         unsafe {
-            let result = value(this.outcome, std::ptr::read(&this.means));
-            Ok(O::output(take::<O::Payload>(&this.room), result))
+            let result = match &this.means {
+                Means::Count => this.outcome.result().map(Value::Done),
+                means => value(this.outcome, std::ptr::read(means)),
+            };
+            O::output(take::<O::Payload>(&this.room), result)
         }
     }
 }
@@ -194,7 +218,7 @@ impl fmt::Debug for Completion {
             .field("operation", &self.name())
             .field("token", &self.token)
             .field("id", &self.id)
-            .field("more", &self.more)
+            .field("more", &self.more())
             .field("transferred", &self.transferred)
             .field("result", &self.outcome.result())
             .finish()

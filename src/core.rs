@@ -27,3 +27,5 @@ pub(crate) struct Event {
     pub(crate) more: bool,
     pub(crate) outcome: Outcome,
 }
+
+const _: () = assert!(size_of::<Option<Event>>() == 16, "an event is handed on in two registers");

@@ -8,15 +8,14 @@
 use crate::error::{self, Refusal};
 use std::io;
 
-/// A count or descriptor (0 and up), an error number (down to -(2^31 - 1)), or one of the port's own refusals.
+/// A count or descriptor (0 and up), an error number (down to -(2^31 - 1)), one of the port's own refusals (below), or with
+/// [`IN_BUFFER`] a count and the pool buffer that the bytes are in. One word: an event of the backend then is two, which
+/// are handed on in registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Outcome {
-    code: i64,
-    /// The pool buffer that the bytes are in, or [`NO_BUFFER`].
-    buffer: u32,
-}
+pub(crate) struct Outcome(i64);
 
-const NO_BUFFER: u32 = u32::MAX;
+/// The count is in the lower 32 bits, the buffer's number in the 16 above it.
+const IN_BUFFER: i64 = 1 << 62;
 
 /// Below all error numbers.
 const REFUSALS: i64 = -(1 << 32);
@@ -24,63 +23,69 @@ const REFUSALS: i64 = -(1 << 32);
 impl Outcome {
     #[inline]
     pub(crate) fn done(n: usize) -> Outcome {
-        Outcome { code: n as i64, buffer: NO_BUFFER }
+        Outcome(n as i64)
     }
 
     /// `n` bytes in a buffer of the pool.
     #[inline]
     pub(crate) fn in_buffer(n: usize, buffer: u16) -> Outcome {
-        Outcome { code: n as i64, buffer: u32::from(buffer) }
+        Outcome(IN_BUFFER | i64::from(buffer) << 32 | i64::from(n as u32))
     }
 
     #[inline]
     pub(crate) fn error(errno: i32) -> Outcome {
-        Outcome { code: -i64::from(errno), buffer: NO_BUFFER }
+        Outcome(-i64::from(errno))
     }
 
     pub(crate) fn refused(refusal: Refusal) -> Outcome {
-        Outcome { code: REFUSALS - refusal as i64, buffer: NO_BUFFER }
+        Outcome(REFUSALS - refusal as i64)
     }
 
     /// The count or descriptor.
     #[inline]
     pub(crate) fn value(self) -> Option<usize> {
-        usize::try_from(self.code).ok()
+        (self.0 >= 0).then_some(self.count())
+    }
+
+    /// The count, where it is no error.
+    #[inline]
+    fn count(self) -> usize {
+        if self.0 & IN_BUFFER == 0 { self.0 as usize } else { self.0 as u32 as usize }
     }
 
     /// The error number, if it is the system's.
     #[inline]
     pub(crate) fn errno(self) -> Option<i32> {
-        (self.code < 0 && self.code > REFUSALS).then_some(-self.code as i32)
+        (self.0 < 0 && self.0 > REFUSALS).then_some(-self.0 as i32)
     }
 
     /// No bytes and no descriptor: an end of the stream, a call that only succeeds, an error.
     #[inline]
     pub(crate) fn is_empty(self) -> bool {
-        self.code <= 0
+        self.0 <= 0
     }
 
     #[inline]
     pub(crate) fn is_error(self) -> bool {
-        self.code < 0
+        self.0 < 0
     }
 
     #[inline]
     pub(crate) fn buffer(self) -> Option<u16> {
-        (self.buffer != NO_BUFFER).then_some(self.buffer as u16)
+        (self.0 >= IN_BUFFER).then_some((self.0 >> 32) as u16)
     }
 
     /// As the user gets it.
     #[inline]
     pub(crate) fn result(self) -> io::Result<usize> {
-        if self.code >= 0 { Ok(self.code as usize) } else { Err(self.to_error()) }
+        if self.0 >= 0 { Ok(self.count()) } else { Err(self.to_error()) }
     }
 
     #[cold]
     fn to_error(self) -> io::Error {
         match self.errno() {
             Some(errno) => io::Error::from_raw_os_error(errno),
-            None => Refusal::ALL[(REFUSALS - self.code) as usize].into(),
+            None => Refusal::ALL[(REFUSALS - self.0) as usize].into(),
         }
     }
 }
@@ -105,5 +110,17 @@ mod tests {
         }
         assert_eq!(Outcome::error(32).result().unwrap_err().raw_os_error(), Some(32));
         assert_eq!(Outcome::done(7).result().unwrap(), 7);
+    }
+
+    #[test]
+    fn a_count_is_told_from_one_in_a_buffer() {
+        for n in [0, 1, u32::MAX as usize, 1 << 40] {
+            assert_eq!((Outcome::done(n).value(), Outcome::done(n).buffer()), (Some(n), None));
+        }
+        for (n, buffer) in [(1, 0), (16_384, 32_767), (u32::MAX as usize, 7)] {
+            let outcome = Outcome::in_buffer(n, buffer);
+            assert_eq!((outcome.value(), outcome.buffer(), outcome.errno()), (Some(n), Some(buffer), None));
+        }
+        assert_eq!((Outcome::error(32).value(), Outcome::error(32).buffer()), (None, None));
     }
 }

@@ -11,7 +11,7 @@ use crate::backend::{Backend, Cancelled, Engine, Started};
 use crate::buf::pool::Pool;
 use crate::builder::Builder;
 use crate::clock::{Clock, nanos};
-use crate::completion::{Completion, Means};
+use crate::completion::{Completion, Means, Part};
 use crate::core::{Core, Event};
 use crate::error::{self, Refusal};
 use crate::explain::{self, Explanation};
@@ -243,7 +243,7 @@ impl Port {
         let head = unsubmitted.slots.head_mut(slot);
         head.token = token;
         head.vtable = vtable;
-        let id = OpId { index: slot, generation: head.generation };
+        let id = OpId::new(slot, head.generation);
         std::mem::forget(unsubmitted);
         self.launch(slot, lowered);
         id
@@ -402,11 +402,9 @@ impl Port {
             }
             let event = self.engine.advance(&mut self.core)?;
             let event = self.settle(event);
-            // The completion first: a start may reuse nothing of it, but may complete at once.
-            let completion = event.map(|event| self.complete(event));
             self.run_starts();
-            if completion.is_some() {
-                return completion;
+            if let Some(event) = event {
+                return Some(self.complete(event));
             }
         }
     }
@@ -531,7 +529,7 @@ impl Port {
     }
 
     /// Hands an operation to the backend.
-    #[inline]
+    #[inline(always)]
     fn start(&mut self, slot: u32) {
         let head = self.core.slots.head_mut(slot);
         head.state = State::Started;
@@ -551,14 +549,23 @@ impl Port {
     /// Starts what settling has made startable, until nothing is left to start.
     #[inline]
     fn run_starts(&mut self) {
+        if !self.starts.is_empty() {
+            self.run_all_starts();
+        }
+    }
+
+    #[inline(never)]
+    fn run_all_starts(&mut self) {
         while let Some(slot) = self.starts.pop_front() {
             self.start(slot);
         }
     }
 
-    /// Takes an event of the backend up; what comes back is a completion's. The caller runs the starts
-    /// afterwards, so that what completes at once does not overtake it.
-    #[inline]
+    /// Takes an event of the backend up; what comes back is a completion's. The caller runs the starts afterwards, so
+    /// that what completes at once does not overtake it.
+    // Inlined, with what it calls in the usual case: then an event stays in registers. Written to memory in parts and
+    // read back as a whole it would cost as much as all the rest.
+    #[inline(always)]
     fn settle(&mut self, event: Event) -> Option<Event> {
         if !event.more {
             self.with_system -= 1;
@@ -575,20 +582,24 @@ impl Port {
     }
 
     /// Goes on with an operation, or concludes it.
-    #[inline]
+    #[inline(always)]
     fn settle_one(&mut self, event: Event) -> Option<Event> {
-        let head = self.core.slots.head_mut(event.slot);
-        if event.more {
+        let Event { slot, more, outcome } = event;
+        let head = self.core.slots.head_mut(slot);
+        if more {
             head.reported = false;
             return Some(event);
         }
-        let may_go_on = head.raw.may_go_on() || event.outcome.errno().is_some_and(error::would_block);
-        if may_go_on { self.settle_composite(event) } else { Some(self.conclude(event.slot, event.outcome)) }
+        let may_go_on = head.raw.may_go_on() || outcome.errno().is_some_and(error::would_block);
+        if may_go_on {
+            return self.settle_composite(slot, outcome);
+        }
+        Some(Event { slot, more, outcome: self.conclude(slot, outcome) })
     }
 
     /// The same for those that may go on after an event of the backend.
-    fn settle_composite(&mut self, event: Event) -> Option<Event> {
-        let Event { slot, outcome, .. } = event;
+    #[inline(never)]
+    fn settle_composite(&mut self, slot: u32, outcome: Outcome) -> Option<Event> {
         let head = self.core.slots.head_mut(slot);
         let going_on = head.state == State::Started;
         let outcome = match (&mut head.raw, outcome.value(), outcome.errno()) {
@@ -630,7 +641,7 @@ impl Port {
             (raw, _, Some(errno)) if !going_on && raw.is_retried_after(errno) => Outcome::error(error::CANCELLED),
             _ => outcome,
         };
-        Some(self.conclude(slot, outcome))
+        Some(Event { slot, more: false, outcome: self.conclude(slot, outcome) })
     }
 
     /// Lets an operation rest before it is tried again.
@@ -640,8 +651,8 @@ impl Port {
     }
 
     /// An operation is over: the system has let go of it.
-    #[inline]
-    fn conclude(&mut self, slot: u32, mut outcome: Outcome) -> Event {
+    #[inline(always)]
+    fn conclude(&mut self, slot: u32, mut outcome: Outcome) -> Outcome {
         let head = self.core.slots.head_mut(slot);
         if std::mem::take(&mut head.armed) {
             self.wheel.disarm(slot);
@@ -656,19 +667,19 @@ impl Port {
         if head.handle != NONE {
             self.leave_lane(slot);
         }
-        Event { slot, more: false, outcome }
+        outcome
     }
 
     /// As `conclude`, for later.
     fn conclude_late(&mut self, slot: u32, outcome: Outcome) {
-        let event = self.conclude(slot, outcome);
-        self.ready.push_back(event);
+        let outcome = self.conclude(slot, outcome);
+        self.ready.push_back(Event { slot, more: false, outcome });
     }
 
     /// Takes a finished operation out of its lane, and starts what waited for that.
     fn leave_lane(&mut self, slot: u32) {
         let head = self.core.slots.head(slot);
-        let (handle, lane, raw) = (head.handle, head.lane, head.raw);
+        let (handle, lane, connects) = (head.handle, head.lane, matches!(head.raw, RawOp::Connect { .. }));
         self.core.handles.unlink(&mut self.core.slots, slot);
         let entry = self.core.handles.entry_mut(handle);
         match entry.state {
@@ -678,7 +689,7 @@ impl Port {
                 }
             }
             _ => {
-                if let RawOp::Connect { .. } = raw {
+                if connects {
                     entry.connecting = false;
                     self.start_queued(handle, Lane::Read);
                 }
@@ -814,7 +825,7 @@ impl Port {
     }
 
     /// Makes the completion of an event, and frees the slot if that was its last.
-    #[inline]
+    #[inline(always)]
     fn complete(&mut self, event: Event) -> Completion {
         let Event { slot, more, outcome } = event;
         self.handed_out += 1;
@@ -830,16 +841,15 @@ impl Port {
             _ => Means::Count,
         };
         let counts = matches!(means, Means::Count | Means::Buffer(_));
-        // SAFETY: for the final completion the system has let go of the payload, and releasing the slot
-        // below makes this the only copy; the payload of a multishot operation is ().
-        let room = unsafe { *self.core.slots.payload(slot) };
         let completion = Completion {
             token: head.token,
-            id: OpId { index: slot, generation: head.generation },
-            more,
+            id: OpId::new(slot, head.generation),
+            part: if more { Part::NotLast } else { Part::Last },
             transferred: outcome.value().filter(|_| counts).unwrap_or(head.transferred),
             vtable: head.vtable,
-            room,
+            // SAFETY: for the final completion the system has let go of the payload, and releasing the slot
+            // below makes this the only copy; the payload of a multishot operation is ().
+            room: unsafe { *self.core.slots.payload(slot) },
             outcome,
             means,
         };

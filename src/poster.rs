@@ -6,7 +6,7 @@
 //! accesses, so at least one of them sees the other: no wake-up is lost, and a busy port is woken
 //! with no system call.
 
-use crate::completion::{Completion, Means};
+use crate::completion::{Completion, Means, Part};
 use crate::op::Post;
 use crate::op::front::table;
 use crate::outcome::Outcome;
@@ -37,8 +37,8 @@ impl Parcel {
         let this = ManuallyDrop::new(self);
         Completion {
             token: this.token,
-            id: OpId { index: NONE, generation: 0 },
-            more: false,
+            id: OpId::new(NONE, 0),
+            part: Part::Last,
             transferred: 0,
             vtable: this.vtable,
             room: this.room,

@@ -37,14 +37,29 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// # }
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct OpId {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
+// Index and, above it, generation; one word, because it is moved as one.
+pub struct OpId(u64);
+
+impl OpId {
+    #[inline]
+    pub(crate) fn new(index: u32, generation: u32) -> OpId {
+        OpId(u64::from(generation) << 32 | u64::from(index))
+    }
+
+    #[inline]
+    fn index(self) -> u32 {
+        self.0 as u32
+    }
+
+    #[inline]
+    fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
 }
 
 impl fmt::Debug for OpId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OpId({}.{})", self.index, self.generation)
+        write!(f, "OpId({}.{})", self.index(), self.generation())
     }
 }
 
@@ -92,6 +107,8 @@ pub(crate) struct Head {
     pub(crate) kind: Option<Kind>,
 }
 
+// In two lines of the cache, not three.
+#[repr(align(64))]
 struct Slot {
     head: Head,
     payload: Room,
@@ -129,9 +146,11 @@ impl Slots {
 
     #[inline]
     fn slot(&self, index: u32) -> *mut Slot {
+        debug_assert!(index < self.bound());
         let index = index as usize;
-        // SAFETY: a chunk has CHUNK slots; the chunk's own index is checked.
-        unsafe { self.chunks[index / CHUNK].as_ptr().add(index % CHUNK) }
+        // SAFETY: a chunk has CHUNK slots, and there is such a chunk: an index is one that `allocate` gave out, and
+        // `find` checks the one index that comes from outside. Chunks are never taken away.
+        unsafe { self.chunks.get_unchecked(index / CHUNK).as_ptr().add(index % CHUNK) }
     }
 
     #[inline]
@@ -189,16 +208,16 @@ impl Slots {
     /// The index behind `id` if that operation is not over.
     #[inline]
     pub(crate) fn find(&self, id: OpId) -> Option<u32> {
-        if id.index >= self.bound() {
+        if id.index() >= self.bound() {
             return None;
         }
-        let head = self.head(id.index);
-        (head.generation == id.generation && head.state != State::Free).then_some(id.index)
+        let head = self.head(id.index());
+        (head.generation == id.generation() && head.state != State::Free).then_some(id.index())
     }
 
     #[inline]
     pub(crate) fn id(&self, index: u32) -> OpId {
-        OpId { index, generation: self.head(index).generation }
+        OpId::new(index, self.head(index).generation)
     }
 
     #[cold]

@@ -57,7 +57,9 @@ pub(crate) fn contests(plan: &Plan) -> Vec<Contest<'_>> {
 
 /// Serves until all `connections` have come and gone.
 fn by_port(backend: Backend, listener: TcpListener, connections: usize) -> io::Result<()> {
-    let mut port = Port::builder().backend(backend).build()?;
+    // A buffer for each peer, larger than a message: one that is filled does not tell that nothing more is there.
+    let buffers = connections.next_power_of_two() as u16;
+    let mut port = Port::builder().backend(backend).pool(buffers, 2 * raw::CHUNK).build()?;
     let mut echo = EchoLoop::start(&mut port, listener)?;
     while echo.gone() < connections {
         port.wait(None)?;

@@ -238,21 +238,34 @@ impl Uring {
     #[inline]
     pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
         let head = core.slots.head(slot);
+        // Not a copy: it was written in parts a moment ago, and reading it as a whole would wait for that.
+        let raw = &head.raw;
         let entry = (head.handle != NONE).then(|| core.handles.entry(head.handle));
         let (fd, kind) = entry.map_or((-1, None), |entry| (entry.raw(), Some(entry.kind)));
-        let raw = head.raw;
         if !self.pool_ready
             && let RawOp::RecvPooled { .. } = raw
         {
             self.set_up_pool(core);
         }
-        let plan = self.plan(&raw, kind);
+        let plan = self.plan(raw, kind);
+        if let Plan::Native = plan {
+            let entry = entry::build(raw, fd, kind, &self.probe, &core.pool);
+            self.push(entry.user_data(u64::from(slot)));
+            core.slots.head_mut(slot).polled = false;
+            return Started::Pending;
+        }
+        self.start_otherwise(core, slot, plan)
+    }
+
+    /// Starts what the ring cannot do by an entry.
+    #[cold]
+    fn start_otherwise(&mut self, core: &mut Core, slot: u32, plan: Plan) -> Started {
         core.slots.head_mut(slot).polled = matches!(plan, Plan::Poll(_));
+        let head = core.slots.head(slot);
+        let (raw, handle) = (head.raw, head.handle);
+        let fd = if handle == NONE { -1 } else { core.handles.entry(handle).raw() };
         match plan {
-            Plan::Native => {
-                let entry = entry::build(&raw, fd, kind, &self.probe, &core.pool);
-                self.push(entry.user_data(u64::from(slot)));
-            }
+            Plan::Native => unreachable!("it has an entry"),
             Plan::Poll(direction) => {
                 // Tried first: what is refused at once (a receive on a listener) may never become ready.
                 let outcome = self.try_now(core, slot);
