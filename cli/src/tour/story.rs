@@ -1,6 +1,7 @@
 //! The words of the tour: what each step is for, and how a backend goes about it.
 //!
-//! A new backend gets its arm in [`backend`]. What it calls is not told here where it can be seen instead.
+//! A new backend gets its arms in [`backend`], [`calls`] and, where a step makes no call, [`silence`]. What is called is
+//! told from here only where it cannot be seen.
 
 use anyport::Backend;
 
@@ -37,7 +38,38 @@ pub(super) fn backend(backend: Backend) -> &'static str {
             "poll(2) tells about readiness as epoll does, but keeps no list: each wait brings along every descriptor, and \
              its cost grows with their number. Every Unix has it."
         }
-        _ => "",
+        Backend::Kqueue => {
+            "kqueue cannot be handed a buffer; it only tells that a socket is ready. So the port tries the receive itself, \
+             asks kqueue to tell of changes - that request rides along with the next wait - and tries again when told."
+        }
+        Backend::Iocp => {
+            "Windows is handed the buffer: an overlapped receive lends it to the system, which fills it when data comes and \
+             puts a packet into the completion port."
+        }
+        _ => "How this backend goes about it is told in its module of the library.",
+    }
+}
+
+/// The calls that a step is about, in order, for where they cannot be seen. The program's tests hold those of Linux to
+/// what is seen there.
+pub(super) fn calls(backend: Backend, step: Step) -> &'static [&'static str] {
+    match (backend, step) {
+        (Backend::Uring, Step::Create) => &["io_uring_setup", "io_uring_register", "io_uring_enter"],
+        (Backend::Uring, Step::Wait | Step::Again) => &["io_uring_enter"],
+        (Backend::Epoll, Step::Create) => &["epoll_create1", "epoll_ctl"],
+        (Backend::Epoll, Step::Lend) => &["recvfrom", "epoll_ctl"],
+        (Backend::Epoll, Step::Wait | Step::Again) => &["epoll_wait", "recvfrom"],
+        (Backend::Poll, Step::Wait | Step::Again) => &["ppoll", "recvfrom"],
+        (Backend::Kqueue, Step::Create) => &["kqueue", "kevent"],
+        (Backend::Kqueue, Step::Wait | Step::Again) => &["kevent", "recvfrom"],
+        (Backend::Epoll | Backend::Poll | Backend::Kqueue, Step::Join) => &["fcntl"],
+        (Backend::Poll | Backend::Kqueue, Step::Lend) => &["recvfrom"],
+        (Backend::Iocp, Step::Create) => &["CreateIoCompletionPort"],
+        (Backend::Iocp, Step::Join) => &["CreateIoCompletionPort", "SetFileCompletionNotificationModes"],
+        (Backend::Iocp, Step::Lend) => &["WSARecv"],
+        (Backend::Iocp, Step::Wait) => &["GetQueuedCompletionStatusEx"],
+        (Backend::Iocp, Step::Again) => &["WSARecv", "GetQueuedCompletionStatusEx"],
+        _ => &[],
     }
 }
 

@@ -47,7 +47,8 @@ pub(super) fn account(paper: &mut Paper, account: &Account) {
     paper.text(Ink::Plain, 0, story::backend(account.backend));
     if let Err(why) = &account.calls {
         paper.line("");
-        paper.text(Ink::Plain, 0, &format!("System calls cannot be shown: {why}. The steps and their times follow."));
+        let instead = "The steps and their times follow, with the calls that the program is written to make";
+        paper.text(Ink::Plain, 0, &format!("System calls cannot be shown: {why}. {instead}."));
     }
     for step in Step::ALL {
         let (title, code) = story::step(step);
@@ -59,7 +60,10 @@ pub(super) fn account(paper: &mut Paper, account: &Account) {
                 paper.text(Ink::Faint, 6, story::silence(account.backend, step));
             }
             Ok(calls) => calls.of(step).iter().for_each(|call| self::call(paper, call)),
-            Err(_) => {}
+            Err(_) => match story::calls(account.backend, step) {
+                [] => paper.text(Ink::Faint, 6, story::silence(account.backend, step)),
+                calls => paper.text(Ink::Faint, 6, &format!("not seen: {}", calls.join(", "))),
+            },
         }
         if let Some(remark) = remark(step, account) {
             paper.text(Ink::Faint, 6, &remark);
@@ -127,8 +131,13 @@ pub(super) fn closing(paper: &mut Paper, accounts: &[Account]) {
              saw, less what tracing costs, and not exact."
         }
     };
+    let build = match cfg!(debug_assertions) {
+        false => "",
+        true => " This is a debug build; with --release the port's own part is a fraction of it.",
+    };
     let numbers = format!(
-        "The times of the steps are the program's own, undisturbed: the medians of {ROUNDS} rounds on this machine, now.{traced}"
+        "The times of the steps are the program's own, undisturbed: the medians of {ROUNDS} rounds on this machine, \
+         now.{traced}{build}"
     );
     paper.text(Ink::Faint, 0, &numbers);
     next(paper);
@@ -153,7 +162,7 @@ fn next(paper: &mut Paper) {
     paper.text(
         Ink::Plain,
         0,
-        "To read: cli/src/echo_loop.rs, a whole server in 80 lines; docs/CONTRACT.md, what holds on every backend; and the \
+        "To read: cli/src/echo_loop.rs, a whole server in under a hundred lines; docs/CONTRACT.md, what holds on every backend; and the \
          manual pages epoll(7), io_uring(7), poll(2).",
     );
 }

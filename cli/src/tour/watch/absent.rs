@@ -1,5 +1,5 @@
-//! Nobody watches: here the program sees no system calls, and tells the steps with their times alone. What a backend does
-//! at each step is then in the words of `story`.
+//! Nobody watches: here the program sees no system calls, and tells the steps with their times and with the calls that
+//! `story` knows of.
 
 use anyport::Backend;
 
