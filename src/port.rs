@@ -251,7 +251,7 @@ impl Port {
 
     /// Gives an operation up. True: it was in flight, and completes with its result if that came
     /// first, else [cancelled](crate::error::is_cancelled). False: it is done already (or is a close,
-    /// which cannot be given up). Never lost, however much is in flight.
+    /// which cannot be given up; or the parent's, in a forked child). Never lost, however much is in flight.
     ///
     /// ```
     /// # use anyport::{Port, Token, error::is_cancelled, op};
@@ -269,6 +269,9 @@ impl Port {
     /// # }
     /// ```
     pub fn cancel(&mut self, id: OpId) -> bool {
+        if self.fork.is_child() {
+            return false;
+        }
         let Some(slot) = self.core.slots.find(id) else { return false };
         let cancelled = self.give_up(slot);
         self.run_starts();
@@ -293,6 +296,9 @@ impl Port {
     /// # }
     /// ```
     pub fn cancel_all(&mut self, handle: Handle) -> usize {
+        if self.fork.is_child() {
+            return 0;
+        }
         let Some(index) = self.core.handles.find(handle) else { return 0 };
         let count = self.give_up_all(index);
         self.run_starts();
@@ -399,6 +405,9 @@ impl Port {
             if let Some(event) = self.ready.pop_front() {
                 self.posts_next = true;
                 return Some(self.complete(event));
+            }
+            if self.fork.is_child() {
+                return None;
             }
             let event = self.engine.advance(&mut self.core)?;
             let event = self.settle(event);
@@ -859,8 +868,9 @@ impl Port {
         completion
     }
 
-    /// Takes every buffer back from the system. False: that was impossible.
-    fn take_everything_back(&mut self) -> bool {
+    /// Takes every buffer back from the system, and puts the posts that come meanwhile aside: their values are
+    /// the user's, and may panic when they are dropped. False: that was impossible.
+    fn take_everything_back(&mut self, posts: &mut VecDeque<Mail>) -> bool {
         // First what the system does not have, so that giving up the rest starts nothing.
         for started in [false, true] {
             for slot in 0..self.core.slots.bound() {
@@ -875,8 +885,9 @@ impl Port {
         while self.with_system > 0 {
             self.inbox.collect_if_empty(&mut self.mail);
             while let Some(mail) = self.mail.pop_front() {
-                if let Mail::Finished { slot, outcome } = mail {
-                    self.settle_late(Event { slot, more: false, outcome });
+                match mail {
+                    Mail::Finished { slot, outcome } => self.settle_late(Event { slot, more: false, outcome }),
+                    post => posts.push_back(post),
                 }
             }
             while let Some(event) = self.engine.advance(&mut self.core) {
@@ -931,20 +942,21 @@ impl Drop for Port {
             unsafe { ManuallyDrop::take(&mut self.engine) }.abandon();
             return;
         }
-        self.inbox.close();
-        let all_back = self.take_everything_back();
-        // Completions that nobody took own descriptors and buffers.
-        while let Some(event) = self.ready.pop_front() {
-            drop(self.complete(event));
-        }
+        // What nobody took is dropped last, with nothing in flight any more: that is the user's code.
+        let mut posts = self.inbox.close();
+        let all_back = self.take_everything_back(&mut posts);
+        let ready = std::mem::take(&mut self.ready);
+        let completions: Vec<Completion> = ready.into_iter().map(|event| self.complete(event)).collect();
         if all_back {
             // SAFETY: as above; all operations have come back.
             unsafe { ManuallyDrop::drop(&mut self.engine) };
         } else {
             // The system may still write to what was lent, so none of it is ever freed.
             std::mem::forget(std::mem::replace(&mut self.core.slots, Slots::new(0)));
+            std::mem::forget(std::mem::replace(&mut self.core.handles, Handles::new(0)));
             std::mem::forget(self.core.pool.clone());
         }
+        drop((completions, posts));
     }
 }
 

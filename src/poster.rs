@@ -132,9 +132,14 @@ impl Inbox {
         self.sleeping.store(false, SeqCst);
     }
 
-    /// From now on nothing can be posted. (Results of the blocking pool still arrive.)
-    pub(crate) fn close(&self) {
-        self.lock().closed = true;
+    /// From now on nothing can be posted; returns the posts that are here. (Results of the blocking pool still
+    /// arrive.)
+    pub(crate) fn close(&self) -> VecDeque<Mail> {
+        let mut mailbox = self.lock();
+        mailbox.closed = true;
+        let (posts, results) = mailbox.mail.drain(..).partition(|mail| matches!(mail, Mail::Post(_)));
+        mailbox.mail = results;
+        posts
     }
 }
 

@@ -69,11 +69,6 @@ fn subjects() -> Vec<Subject> {
     subjects
 }
 
-const EMULATED: &[&str] = &[
-    "taskrun flag", "multishot poll", "buffer ring", "write without signal", "accept", "connect", "recv", "recvmsg",
-    "send", "sendmsg", "read", "readv", "write", "writev", "shutdown", "close", "open", "statx", "fsync",
-];
-
 fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
 }

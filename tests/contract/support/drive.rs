@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyport::{Backend, Completion, Port};
+use anyport::{Backend, Builder, Completion, Port};
 
 /// No completion of the suite takes this long unless it was lost.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -12,6 +12,48 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[track_caller]
 pub(crate) fn port(backend: Backend) -> Port {
     Port::builder().backend(backend).build().expect("a port on a backend that works here")
+}
+
+/// Every operation and feature of a ring that is carried otherwise where a kernel lacks it.
+pub(crate) const EMULATED: &[&str] = &[
+    "taskrun flag",
+    "multishot poll",
+    "buffer ring",
+    "write without signal",
+    "accept",
+    "connect",
+    "recv",
+    "recvmsg",
+    "send",
+    "sendmsg",
+    "read",
+    "readv",
+    "write",
+    "writev",
+    "shutdown",
+    "close",
+    "open",
+    "statx",
+    "fsync",
+];
+
+/// Options of ports on `backend`, named: as it is; and io_uring also as kernels have it that lack a part of it, for what
+/// is carried quite otherwise there.
+pub(crate) fn flavours(backend: Backend) -> Vec<(&'static str, Builder)> {
+    let mut flavours = vec![("as it is", Port::builder().backend(backend))];
+    if backend == Backend::Uring {
+        let without: [(&str, &[&str]); 4] = [
+            ("task work by interrupt", &["defer taskrun", "single issuer", "taskrun flag"]),
+            ("no multishot", &["multishot poll", "multishot accept", "multishot recv"]),
+            ("no buffer ring", &["buffer ring", "no sq array", "submit all"]),
+            ("all emulated", EMULATED),
+        ];
+        flavours.extend(without.map(|(name, features)| {
+            let builder = Port::builder().backend(backend);
+            (name, features.iter().fold(builder, |builder, feature| builder.without(feature)))
+        }));
+    }
+    flavours
 }
 
 /// Waits for the next completion. Makes no heap allocation itself, so it may be used where they are counted.

@@ -154,13 +154,6 @@ impl Cast {
     pub(crate) fn each_once(&self, port: &mut Port, mut check: impl FnMut(&Pending, io::Result<()>)) {
         let mut seen = vec![false; self.pending.len()];
         for _ in &self.pending {
-            if !port.wait(Some(Duration::from_secs(3))).unwrap() {
-                for (i, s) in seen.iter().enumerate() {
-                    if !s {
-                        eprintln!("MISSING {}", self.pending[i].name)
-                    }
-                }
-            }
             let done = one(port);
             let pending = &self.pending[done.token().0 as usize];
             let seen = &mut seen[done.token().0 as usize];
