@@ -738,7 +738,7 @@ fn no_connection_is_lost_to_a_cancelled_accept(backend: Backend) {
                 let _ = port.wait(NOW).expect("wait");
             }
             race.go();
-            (0..round * 31 % 200).for_each(|_| std::hint::spin_loop());
+            (0..round % 10 * 150).for_each(|_| std::hint::spin_loop());
             port.cancel(id);
             loop {
                 let done = one(&mut port);
