@@ -52,6 +52,7 @@ mod port;
 mod poster;
 mod scratch;
 mod slot;
+mod starved;
 mod sys;
 mod timer;
 

@@ -23,6 +23,7 @@ use crate::outcome::Outcome;
 use crate::payload::VTable;
 use crate::poster::{Inbox, Mail, Poster};
 use crate::slot::{NONE, OpId, Slots, State};
+use crate::starved::Starved;
 use crate::sys::{self, ForkGuard, Object, Source};
 use crate::timer::Wheel;
 use std::cell::Cell;
@@ -76,8 +77,7 @@ pub struct Port {
     ready: VecDeque<Event>,
     /// Operations to be started: heads of their lanes, and those that go on.
     starts: VecDeque<u32>,
-    /// Operations that wait for a buffer of the pool.
-    starved: VecDeque<OpId>,
+    starved: Starved,
     /// Operations that rest, with the times when they go on; in order, since all rest equally long.
     parked: VecDeque<(u64, OpId)>,
     /// Operations that the backend has.
@@ -126,7 +126,7 @@ impl Port {
             mail: VecDeque::new(),
             ready: VecDeque::new(),
             starts: VecDeque::new(),
-            starved: VecDeque::new(),
+            starved: Starved::default(),
             parked: VecDeque::new(),
             with_system: 0,
             handed_out: 0,
@@ -343,7 +343,7 @@ impl Port {
             self.inbox.collect_if_empty(&mut self.mail);
             let now = self.serve_time_and_buffers();
             let nap = match timeout {
-                _ if self.has_ready() => Some(Duration::ZERO),
+                _ if self.has_ready() || self.may_feed() => Some(Duration::ZERO),
                 Some(Duration::ZERO) => Some(Duration::ZERO),
                 _ => self.until(now, end),
             };
@@ -463,6 +463,11 @@ impl Port {
         if self.fork.is_child() { Err(Refusal::Forked.into()) } else { Ok(()) }
     }
 
+    /// True when there are buffers for operations that wait for one.
+    fn may_feed(&self) -> bool {
+        !self.starved.is_empty() && self.core.pool.available() > 0
+    }
+
     #[inline]
     fn has_ready(&self) -> bool {
         !self.ready.is_empty() || !self.mail.is_empty()
@@ -537,14 +542,34 @@ impl Port {
         entry.lane(head.lane).head == slot && !waits_for_connect
     }
 
-    /// Hands an operation to the backend.
+    /// Starts an operation whose turn it is in its lane.
     #[inline(always)]
     fn start(&mut self, slot: u32) {
         let head = self.core.slots.head_mut(slot);
-        head.state = State::Started;
-        if let RawOp::Timer { .. } = head.raw {
-            return;
+        match head.raw {
+            RawOp::Timer { .. } => head.state = State::Started,
+            RawOp::RecvPooled { .. } | RawOp::Accept { .. } => self.start_shot(slot),
+            _ => self.hand_over(slot),
         }
+    }
+
+    /// The same of what may have started before, and of what needs a buffer of the pool.
+    fn start_shot(&mut self, slot: u32) {
+        let head = self.core.slots.head(slot);
+        let pooled = matches!(head.raw, RawOp::RecvPooled { .. });
+        if head.state == State::Cancelling {
+            self.conclude_late(slot, Outcome::error(error::CANCELLED));
+        } else if pooled && self.starved.has_claims_on(self.core.pool.available()) {
+            self.starve(slot);
+        } else {
+            self.hand_over(slot);
+        }
+    }
+
+    /// Hands an operation to the backend.
+    #[inline(always)]
+    fn hand_over(&mut self, slot: u32) {
+        self.core.slots.head_mut(slot).state = State::Started;
         match self.engine.start(&mut self.core, slot) {
             Started::Pending => self.with_system += 1,
             Started::Done(outcome) => {
@@ -597,6 +622,7 @@ impl Port {
         let head = self.core.slots.head_mut(slot);
         if more {
             head.reported = false;
+            self.has_tried(slot);
             return Some(event);
         }
         let may_go_on = head.raw.may_go_on() || outcome.errno().is_some_and(error::would_block);
@@ -611,6 +637,14 @@ impl Port {
     fn settle_composite(&mut self, slot: u32, outcome: Outcome) -> Option<Event> {
         let head = self.core.slots.head_mut(slot);
         let going_on = head.state == State::Started;
+        if head.raw.goes_on_after(outcome) {
+            // One shot of a multishot operation, where the backend has no more. It starts again when this one has
+            // been reported (or ends, if it was given up), in turn with those that wait for a buffer.
+            head.reported = false;
+            self.has_tried(slot);
+            self.starts.push_back(slot);
+            return Some(Event { slot, more: true, outcome });
+        }
         let outcome = match (&mut head.raw, outcome.value(), outcome.errno()) {
             (RawOp::Send { buf, len, all: true }, Some(n), _) => {
                 head.transferred += n;
@@ -628,8 +662,7 @@ impl Port {
                 }
             }
             (RawOp::RecvPooled { .. }, _, Some(error::NO_BUFFER)) if going_on => {
-                head.state = State::Parked;
-                self.starved.push_back(self.core.slots.id(slot));
+                self.starve(slot);
                 return None;
             }
             (RawOp::Accept { multi: true }, _, Some(errno)) if going_on && error::is_lost_connection(errno) => {
@@ -653,6 +686,29 @@ impl Port {
         Some(Event { slot, more: false, outcome: self.conclude(slot, outcome) })
     }
 
+    /// Lets a receive wait for a buffer of the pool.
+    fn starve(&mut self, slot: u32) {
+        let id = self.core.slots.id(slot);
+        let head = self.core.slots.head_mut(slot);
+        if head.number != 0 {
+            self.starved.has_tried();
+        }
+        head.state = State::Parked;
+        head.number = self.starved.wait(head.number, id);
+    }
+
+    /// An operation that may have waited for a buffer has had one, or ends.
+    #[inline(always)]
+    fn has_tried(&mut self, slot: u32) {
+        let head = self.core.slots.head_mut(slot);
+        if head.number != 0 {
+            head.number = 0;
+            if head.state != State::Parked {
+                self.starved.has_tried();
+            }
+        }
+    }
+
     /// Lets an operation rest before it is tried again.
     fn park(&mut self, slot: u32) {
         self.core.slots.head_mut(slot).state = State::Parked;
@@ -662,6 +718,7 @@ impl Port {
     /// An operation is over: the system has let go of it.
     #[inline(always)]
     fn conclude(&mut self, slot: u32, mut outcome: Outcome) -> Outcome {
+        self.has_tried(slot);
         let head = self.core.slots.head_mut(slot);
         if std::mem::take(&mut head.armed) {
             self.wheel.disarm(slot);
@@ -783,8 +840,9 @@ impl Port {
     /// Serves timers, deadlines, resting operations and those that wait for a buffer. Returns the
     /// time, where it was asked for.
     fn serve_time_and_buffers(&mut self) -> Option<u64> {
-        while !self.starved.is_empty() && self.core.pool.has_free() {
-            let id = self.starved.pop_front().expect("not empty");
+        // As many as there are buffers; who then finds nothing to receive leaves his to the next.
+        for _ in 0..self.core.pool.available() {
+            let Some(id) = self.starved.next() else { break };
             self.resume(id);
         }
         if self.wheel.is_empty() && self.parked.is_empty() {
@@ -809,7 +867,10 @@ impl Port {
         if let Some(slot) = self.core.slots.find(id)
             && self.core.slots.head(slot).state == State::Parked
         {
-            self.start(slot);
+            if self.core.slots.head(slot).number != 0 {
+                self.starved.tries();
+            }
+            self.hand_over(slot);
         }
         self.run_starts();
     }

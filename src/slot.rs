@@ -86,6 +86,8 @@ pub(crate) struct Head {
     pub(crate) vtable: &'static VTable,
     /// Bytes moved by earlier parts of a send-all.
     pub(crate) transferred: usize,
+    /// Its number among those that wait for a buffer of the pool, or 0.
+    pub(crate) number: u64,
     pub(crate) raw: RawOp,
     pub(crate) generation: u32,
     /// The next of its lane (or of the free list), and the one before it in its lane.
@@ -233,6 +235,7 @@ impl Slots {
                 token: Token(0),
                 vtable: &UNUSED,
                 transferred: 0,
+                number: 0,
                 raw: RawOp::Nop,
                 generation: self.first_generation,
                 next: self.free,

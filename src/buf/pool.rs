@@ -55,9 +55,9 @@ impl Pool {
         self.size
     }
 
-    /// True when a receive could have a buffer now.
-    pub(crate) fn has_free(&self) -> bool {
-        self.available.get() > 0
+    /// How many receives could have a buffer now.
+    pub(crate) fn available(&self) -> usize {
+        self.available.get()
     }
 
     /// Maps the memory if that has not happened yet.
@@ -243,9 +243,9 @@ mod tests {
         let take = || pool.take().unwrap().map(|index| pool.lend(index, 0));
         let (one, two) = (take().unwrap(), take().unwrap());
         assert_ne!(one.stable_ptr(), two.stable_ptr());
-        assert!(!pool.has_free() && take().is_none());
+        assert!(pool.available() == 0 && take().is_none());
         drop(one);
-        assert!(pool.has_free());
+        assert_eq!(pool.available(), 1);
         drop(pool);
         assert_eq!(two.len(), 0);
     }

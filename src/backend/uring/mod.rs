@@ -413,7 +413,6 @@ impl Uring {
         if head.polled {
             return self.polled(core, slot, result);
         }
-        let multi = head.raw.is_multi();
         let outcome = match cqueue::buffer_select(flags) {
             None if result == HALF_CLOSED && matches!(head.raw, RawOp::Ready { .. }) => Outcome::error(libc::EAGAIN),
             None if result >= 0 => Outcome::done(result as usize),
@@ -423,11 +422,7 @@ impl Uring {
                 Started::Pending => return None,
             },
         };
-        let more = cqueue::more(flags);
-        if !multi || more {
-            return Some(Event { slot, more, outcome });
-        }
-        Some(self.after_last_shot(core, slot, outcome))
+        Some(Event { slot, more: cqueue::more(flags), outcome })
     }
 
     /// An error of the ring: `Done` when it is the operation's, `Pending` when it was submitted again.
@@ -463,23 +458,6 @@ impl Uring {
         self.push(entry::poll(fd, direction).user_data(u64::from(slot)));
     }
 
-    /// The entry of a multishot operation has ended with this: the operation has ended, too, or goes on
-    /// with another entry.
-    fn after_last_shot(&mut self, core: &mut Core, slot: u32, outcome: Outcome) -> Event {
-        let head = core.slots.head(slot);
-        let more = head.raw.goes_on_after(outcome);
-        if more {
-            let next = match head.state {
-                State::Started => self.start(core, slot),
-                _ => Started::Done(Outcome::error(error::CANCELLED)),
-            };
-            if let Started::Done(outcome) = next {
-                self.extra.push_back(Event { slot, more: false, outcome });
-            }
-        }
-        Event { slot, more, outcome }
-    }
-
     /// The poll of an operation that the ring cannot do itself has ended.
     #[cold]
     fn polled(&mut self, core: &mut Core, slot: u32, result: i32) -> Option<Event> {
@@ -488,7 +466,7 @@ impl Uring {
         }
         let outcome = self.try_now(core, slot);
         if !outcome.errno().is_some_and(error::would_block) {
-            return Some(self.after_last_shot(core, slot, outcome));
+            return Some(Event { slot, more: false, outcome });
         }
         let head = core.slots.head(slot);
         if head.state != State::Started {
