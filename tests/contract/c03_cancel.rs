@@ -916,7 +916,7 @@ fn timers_are_cancelled_among_others(backend: Backend) {
     };
     let ids: Vec<OpId> =
         (0..TIMERS).map(|number| port.submit(op::Timer::after(delay(number)), Token(number))).collect();
-    let stays = |number: u64| number % 4 == 0 && number % 3 == 0;
+    let stays = |number: u64| number.is_multiple_of(12);
     for number in (0..TIMERS).filter(|&number| !stays(number)) {
         assert!(port.cancel(ids[number as usize]));
     }
@@ -1145,7 +1145,7 @@ fn what_nobody_took_from_a_dropped_port_is_closed(backend: Backend) {
         let mut port = build(&builder.threads(2));
         let (listener, address) = listener();
         let listener = port.attach(listener).expect("attach");
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             port.submit(op::AcceptMulti::new(listener), Token(0));
         } else {
             for _ in 0..5 {

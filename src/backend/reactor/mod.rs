@@ -91,12 +91,10 @@ pub(crate) struct Report {
     pub(crate) special: bool,
 }
 
-/// A ready handle whose lanes are still to be served.
+/// A ready handle that waits for its turn; its notes say which lanes are to be served.
 struct Edge {
     handle: u32,
     generation: u32,
-    /// Bit per lane.
-    lanes: u8,
     /// Completions in a row of a multishot operation.
     turns: u8,
 }
@@ -111,9 +109,19 @@ const WRITE: u8 = bit(Lane::Write) | bit(Lane::Writable);
 /// Completions that a multishot operation may have before the next handle has its turn.
 const TURNS: u8 = 16;
 
+/// Queues a handle, once, however many edges come before its turn: a busy one would have a turn for each.
+fn queue(edges: &mut VecDeque<Edge>, entry: &mut Entry, handle: u32, lanes: u8) {
+    let readiness = &mut entry.notes.readiness;
+    readiness.lanes |= lanes;
+    if !std::mem::replace(&mut readiness.queued, true) {
+        edges.push_back(Edge { handle, generation: entry.generation, turns: 0 });
+    }
+}
+
 /// The backend.
 pub(crate) struct Reactor<S> {
     selector: S,
+    /// A handle is here at most once.
     edges: VecDeque<Edge>,
     blocking: Blocking,
 }
@@ -207,8 +215,7 @@ impl<S: Selector> Reactor<S> {
             return Started::Pending;
         }
         if raw.is_multi() {
-            let generation = entry.generation;
-            self.edges.push_back(Edge { handle, generation, lanes: bit(lane), turns: 0 });
+            queue(&mut self.edges, core.handles.entry_mut(handle), handle, bit(lane));
             return Started::Pending;
         }
         match self.attempt(core, slot) {
@@ -285,23 +292,29 @@ impl<S: Selector> Reactor<S> {
                 lanes |= WRITE;
             }
             entry.notes.readiness.distrust_short_reads |= report.special;
-            edges.push_back(Edge { handle: report.handle, generation: report.generation, lanes, turns: 0 });
+            queue(edges, entry, report.handle, lanes);
         })
     }
 
     #[inline]
     pub(crate) fn advance(&mut self, core: &mut Core) -> Option<Event> {
         loop {
-            let edge = self.edges.front_mut()?;
-            let entry = core.handles.entry(edge.handle);
-            if entry.generation != edge.generation || edge.lanes == 0 {
+            let edge = self.edges.front()?;
+            let entry = core.handles.entry_mut(edge.handle);
+            if entry.generation != edge.generation {
                 self.edges.pop_front();
                 continue;
             }
-            let lane = Lane::ALL[edge.lanes.trailing_zeros() as usize];
+            let readiness = &mut entry.notes.readiness;
+            if readiness.lanes == 0 {
+                readiness.queued = false;
+                self.edges.pop_front();
+                continue;
+            }
+            let lane = Lane::ALL[readiness.lanes.trailing_zeros() as usize];
             let slot = entry.lane(lane).head;
             if slot == NONE || core.slots.head(slot).state != State::Started {
-                edge.lanes &= !bit(lane);
+                entry.notes.readiness.lanes &= !bit(lane);
                 continue;
             }
             let outcome = self.attempt(core, slot);
@@ -312,21 +325,21 @@ impl<S: Selector> Reactor<S> {
     }
 
     /// Book-keeping after the front edge's `lane` was served.
-    fn served(&mut self, core: &Core, slot: u32, lane: Lane, outcome: Option<Outcome>) -> Option<Event> {
+    fn served(&mut self, core: &mut Core, slot: u32, lane: Lane, outcome: Option<Outcome>) -> Option<Event> {
         let head = core.slots.head(slot);
-        let entry = core.handles.entry(head.handle);
-        let readiness = entry.notes.readiness;
-        let edge = self.edges.front_mut().expect("the edge that was served");
+        let entry = core.handles.entry_mut(head.handle);
+        let readiness = &mut entry.notes.readiness;
         let Some(outcome) = outcome else {
-            edge.lanes &= !bit(lane);
+            readiness.lanes &= !bit(lane);
             return None;
         };
         let more = head.raw.goes_on_after(outcome);
         // Not registered yet, it is tried until it would block: no edge would come.
         let exhausted = readiness.read_exhausted.is_some() && readiness.registered;
         if !more || exhausted {
-            edge.lanes &= !bit(lane);
+            readiness.lanes &= !bit(lane);
         } else {
+            let edge = self.edges.front_mut().expect("the edge that was served");
             edge.turns += 1;
             if edge.turns == TURNS {
                 edge.turns = 0;

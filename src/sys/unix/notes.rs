@@ -20,4 +20,8 @@ pub(crate) struct Readiness {
     pub(crate) write_exhausted: bool,
     /// A hang-up, error or urgent data came with an edge: a short read no longer means "drained".
     pub(crate) distrust_short_reads: bool,
+    /// A bit for each lane that is to be served because of an edge.
+    pub(crate) lanes: u8,
+    /// It waits for its turn to be served.
+    pub(crate) queued: bool,
 }
