@@ -46,7 +46,6 @@ mod handle;
 pub mod op;
 mod outcome;
 mod payload;
-#[cfg(unix)]
 pub mod poller;
 mod port;
 mod poster;
@@ -61,7 +60,6 @@ pub use builder::Builder;
 pub use completion::Completion;
 pub use explain::{Candidate, Carrier, Explanation, Feature, OperationRow, Verdict};
 pub use handle::Handle;
-#[cfg(unix)]
 pub use poller::Poller;
 pub use port::Port;
 pub use poster::{PostError, Poster};

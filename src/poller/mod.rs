@@ -30,6 +30,8 @@
 //! The promises that hold on every backend are listed in the project's `docs/READINESS.md`, and `docs/POLLING-AND-MIO.md`
 //! maps the APIs of the `polling` and `mio` crates onto this one.
 
+#[cfg(windows)]
+mod afd;
 mod builder;
 #[cfg(target_os = "linux")]
 mod epoll;
@@ -37,6 +39,7 @@ mod event;
 #[cfg(unix)]
 mod identity;
 mod interest;
+#[cfg(unix)]
 mod poll;
 mod queue;
 mod source;
@@ -197,7 +200,11 @@ impl Poller {
                 Err(error) => return Err(error),
             }
             if let (Some(limit), Some(start)) = (limited, start) {
-                left = Some(limit.saturating_sub(start.elapsed()));
+                let rest = limit.saturating_sub(start.elapsed());
+                if rest.is_zero() {
+                    break;
+                }
+                left = Some(rest);
             }
         }
         Ok(events.len())

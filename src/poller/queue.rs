@@ -10,8 +10,11 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
+#[cfg(windows)]
+use super::afd::Iocp;
 #[cfg(target_os = "linux")]
 use super::epoll::Epoll;
+#[cfg(unix)]
 use super::poll::Poll;
 
 /// What a source is watched for, and under which key.
@@ -37,7 +40,10 @@ pub(crate) enum Woken {
 pub(crate) enum Queue {
     #[cfg(target_os = "linux")]
     Epoll(Epoll),
+    #[cfg(unix)]
     Poll(Poll),
+    #[cfg(windows)]
+    Iocp(Iocp),
 }
 
 /// Calls the same verb on whichever backend it is.
@@ -46,7 +52,10 @@ macro_rules! each {
         match $queue {
             #[cfg(target_os = "linux")]
             Queue::Epoll($backend) => $call,
+            #[cfg(unix)]
             Queue::Poll($backend) => $call,
+            #[cfg(windows)]
+            Queue::Iocp($backend) => $call,
         }
     };
 }
@@ -57,14 +66,21 @@ impl Queue {
     pub(crate) const ALL: &[Backend] = &[Backend::Epoll, Backend::Poll];
 
     /// The backends that report readiness here, the preferred one first.
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(all(unix, not(target_os = "linux")))]
     pub(crate) const ALL: &[Backend] = &[Backend::Poll];
+
+    /// The backends that report readiness here, the preferred one first.
+    #[cfg(windows)]
+    pub(crate) const ALL: &[Backend] = &[Backend::Iocp];
 
     pub(crate) fn new(backend: Backend) -> io::Result<Queue> {
         match backend {
             #[cfg(target_os = "linux")]
             Backend::Epoll => Ok(Queue::Epoll(Epoll::new()?)),
+            #[cfg(unix)]
             Backend::Poll => Ok(Queue::Poll(Poll::new()?)),
+            #[cfg(windows)]
+            Backend::Iocp => Ok(Queue::Iocp(Iocp::new()?)),
             other => {
                 let names: Vec<&str> = Queue::ALL.iter().map(|backend| backend.name()).collect();
                 let text = format!("a poller cannot run on {other} here; choose one of: {}", names.join(", "));
@@ -77,7 +93,10 @@ impl Queue {
         match self {
             #[cfg(target_os = "linux")]
             Queue::Epoll(_) => Backend::Epoll,
+            #[cfg(unix)]
             Queue::Poll(_) => Backend::Poll,
+            #[cfg(windows)]
+            Queue::Iocp(_) => Backend::Iocp,
         }
     }
 

@@ -1,13 +1,13 @@
 //! The readiness suite: the promises R1 to R12 of docs/READINESS.md, each in its file, run unchanged on every backend that
 //! a poller has here. `cargo test --test readiness -- poll::r04` runs a part of it. The harness is the contract suite's.
 
-#![cfg_attr(not(target_os = "linux"), allow(unused_macros))]
+#![cfg_attr(not(any(target_os = "linux", windows)), allow(unused_macros))]
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 #[path = "../contract/support/mod.rs"]
 #[allow(dead_code, unused_imports)] // each suite uses its part of it
 mod support;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod watch;
 
 /// Declares the files of tests, and lists what they export under their short names.
@@ -34,9 +34,26 @@ promises! {
     "r10" r10_notify,
     "r11" r11_threads,
     "r12" r12_costs,
+    "descriptors" descriptors,
 }
 
-#[cfg(target_os = "linux")]
+// What is left out is about Unix' own: descriptors, and counting system calls.
+#[cfg(windows)]
+promises! {
+    "r01" r01_what_is_ready,
+    "r02" r02_level,
+    "r03" r03_oneshot,
+    "r04" r04_edge,
+    "r05" r05_what_events_tell,
+    "r06" r06_modify,
+    "r07" r07_close,
+    "r08" r08_delete,
+    "r09" r09_wait,
+    "r10" r10_notify,
+    "r11" r11_threads,
+}
+
+#[cfg(any(target_os = "linux", windows))]
 fn main() -> std::process::ExitCode {
     if let Some(code) = support::run_if_tracer() {
         return code;
@@ -46,7 +63,7 @@ fn main() -> std::process::ExitCode {
 }
 
 /// The harness runs on Linux so far.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 fn main() {
     println!("skipped: the readiness suite: its harness does not run on this system yet");
 }

@@ -21,7 +21,6 @@ pub(crate) fn tests() -> Vec<Case> {
         a_listener_is_readable_when_somebody_connects,
         a_connect_in_progress_is_writable_when_it_is_done,
         datagrams_make_a_socket_readable,
-        pipes_are_watched_too,
         nothing_is_reported_without_interest,
         sources_may_share_a_key,
     ]
@@ -135,22 +134,6 @@ fn datagrams_make_a_socket_readable(backend: Backend) {
     near.send_to(b"x", near.local_addr().expect("its address")).expect("send to itself");
     let event = watch.one();
     assert!(event.key == 5 && event.is_readable() && !event.is_writable(), "{event:?}");
-}
-
-fn pipes_are_watched_too(backend: Backend) {
-    for mode in MODES {
-        let mut watch = poller(backend);
-        let (reader, mut writer) = pipe();
-        watch.add(&reader, 6, Interest::READABLE, mode).expect("add");
-        watch.silent();
-        writer.write_all(b"x").expect("write");
-        let event = watch.one();
-        assert!(event.key == 6 && event.is_readable(), "{mode:?}: {event:?}");
-        watch.delete(&reader).expect("delete");
-        watch.add(&writer, 8, Interest::WRITABLE, mode).expect("add");
-        let event = watch.one();
-        assert!(event.key == 8 && event.is_writable(), "{mode:?}: {event:?}");
-    }
 }
 
 fn nothing_is_reported_without_interest(backend: Backend) {

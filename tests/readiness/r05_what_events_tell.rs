@@ -19,8 +19,6 @@ pub(crate) fn tests() -> Vec<Case> {
         both_directions_over,
         a_reset,
         a_refused_connect,
-        a_pipe_without_writers,
-        a_pipe_without_readers,
         urgent_data,
         a_reset_wakes_whoever_asked_for_one_direction,
     ]
@@ -121,30 +119,6 @@ fn a_refused_connect(backend: Backend) {
         assert!(event.is_writable() && event.is_error(), "{mode:?}: {event:?}");
         let error = socket.take_error().expect("SO_ERROR").expect("an error");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-    }
-}
-
-fn a_pipe_without_writers(backend: Backend) {
-    let mut watch = poller(backend);
-    let (mut reader, mut writer) = pipe();
-    writer.write_all(b"x").expect("write");
-    drop(writer);
-    watch.add(&reader, 1, Interest::READABLE, Mode::Level).expect("add");
-    let event = watch.until(1, |event| event.is_read_closed());
-    assert!(event.is_readable() && !event.is_error(), "{event:?}");
-    let mut text = String::new();
-    reader.read_to_string(&mut text).expect("read");
-    assert_eq!(text, "x");
-}
-
-fn a_pipe_without_readers(backend: Backend) {
-    for mode in [Mode::Oneshot, Mode::Level, Mode::Edge] {
-        let mut watch = poller(backend);
-        let (reader, writer) = pipe();
-        drop(reader);
-        watch.add(&writer, 1, Interest::WRITABLE, mode).expect("add");
-        let event = watch.one();
-        assert!(event.is_writable() && event.is_error(), "{mode:?}: {event:?}");
     }
 }
 

@@ -1,9 +1,8 @@
 //! R7: a source should be deleted before it is closed. One that is closed all the same breaks nothing: other sources go on,
-//! waits go on, and its number can be registered again by whoever gets it next.
+//! waits go on. (Its number can be registered again by whoever gets it next: descriptors.rs.)
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::os::fd::AsRawFd;
 
 use anyport::Backend;
 use anyport::poller::{Interest, Mode};
@@ -12,17 +11,11 @@ use crate::support::*;
 use crate::watch::*;
 
 pub(crate) fn tests() -> Vec<Case> {
-    cases! {
-        each_backend: [
-            deleted_then_closed_leaves_nothing_behind,
-            the_others_go_on_when_one_is_closed,
-            the_poller_may_go_before_its_sources,
-        ],
-        each_backend_isolated: [
-            a_reused_number_can_be_registered,
-            a_source_closed_without_being_deleted_is_forgotten,
-        ],
-    }
+    cases![
+        deleted_then_closed_leaves_nothing_behind,
+        the_others_go_on_when_one_is_closed,
+        the_poller_may_go_before_its_sources,
+    ]
 }
 
 fn deleted_then_closed_leaves_nothing_behind(backend: Backend) {
@@ -52,41 +45,6 @@ fn the_others_go_on_when_one_is_closed(backend: Backend) {
     }
 }
 
-impl Watch {
-    /// Waits until `key` is reported; others may be.
-    fn until_key(&mut self, key: usize) {
-        while !self.some().iter().any(|event| event.key == key) {}
-    }
-}
-
-/// Alone in its process, so that nobody else takes the number.
-fn a_reused_number_can_be_registered(backend: Backend) {
-    let mut watch = poller(backend);
-    for key in 0..10 {
-        let (near, mut far) = tcp_pair();
-        watch.add(&near, key, Interest::READABLE, Mode::Level).expect("a number whose owner was closed is free");
-        far.write_all(b"x").expect("send");
-        watch.until_key(key);
-        // Closed, both, without a delete. The next pair gets the same numbers.
-    }
-}
-
-fn a_source_closed_without_being_deleted_is_forgotten(backend: Backend) {
-    let mut watch = poller(backend);
-    let (near, mut far) = tcp_pair();
-    let number = near.as_raw_fd();
-    far.write_all(b"x").expect("send");
-    watch.add(&near, 1, Interest::READABLE, Mode::Level).expect("add");
-    watch.one();
-    drop(near);
-    watch.silent();
-    // Nobody but the poller ever knew the number; now somebody else has it, unregistered, and is not reported.
-    let (successor, mut peer) = tcp_pair();
-    assert_eq!(successor.as_raw_fd(), number);
-    peer.write_all(b"x").expect("send");
-    successor.peek(&mut [0]).expect("it has arrived");
-    watch.silent();
-}
 
 fn the_poller_may_go_before_its_sources(backend: Backend) {
     let watch = poller(backend);

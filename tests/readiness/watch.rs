@@ -63,6 +63,11 @@ impl Watch {
         }
     }
 
+    /// Waits until `key` is reported; others may be.
+    pub(crate) fn until_key(&mut self, key: usize) {
+        while !self.some().iter().any(|event| event.key == key) {}
+    }
+
     /// What is there already.
     pub(crate) fn look(&mut self) -> Vec<Event> {
         self.poller.wait(&mut self.events, Some(Duration::ZERO)).expect("look");

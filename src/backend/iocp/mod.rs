@@ -16,7 +16,6 @@ mod blocking;
 mod call;
 mod finish;
 mod ready;
-mod sleep;
 
 pub(crate) use blocking::perform_blocking;
 
@@ -31,11 +30,11 @@ use crate::op::raw::RawOp;
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
 use crate::slot::{NONE, State};
+use crate::sys::windows::sleep::{self, Sleep};
 use crate::sys::{Block, Notes, Purpose, Raw, Route, Source};
 use accept::Accepts;
 use call::{Issued, Phase};
 use ready::Polls;
-use sleep::Sleep;
 use std::collections::VecDeque;
 use std::io;
 use std::os::windows::io::AsRawHandle;

@@ -13,11 +13,13 @@ use std::io;
 use std::mem::{offset_of, size_of};
 use std::os::windows::io::{AsRawHandle, BorrowedHandle, FromRawHandle, OwnedHandle, RawSocket};
 use std::ptr::{null, null_mut};
+use std::sync::atomic::{Ordering::Acquire, fence};
 use windows_sys::Wdk::Foundation::OBJECT_ATTRIBUTES;
 use windows_sys::Wdk::Storage::FileSystem::{FILE_OPEN, NtCancelIoFileEx, NtCreateFile};
 use windows_sys::Wdk::System::IO::NtDeviceIoControlFile;
 use windows_sys::Win32::Foundation::{
-    HANDLE, NTSTATUS, RtlNtStatusToDosError, STATUS_NOT_FOUND, STATUS_PENDING, STATUS_SUCCESS, UNICODE_STRING,
+    ERROR_OPERATION_ABORTED, HANDLE, NTSTATUS, RtlNtStatusToDosError, STATUS_NOT_FOUND, STATUS_PENDING, STATUS_SUCCESS,
+    UNICODE_STRING,
 };
 use windows_sys::Win32::Networking::WinSock::{
     SIO_BASE_HANDLE, SIO_BSP_HANDLE_POLL, SOCKET, SOCKET_ERROR, WSAGetLastError, WSAIoctl,
@@ -34,7 +36,6 @@ pub(crate) type Events = u32;
 /// Data can be received.
 pub(crate) const RECEIVE: Events = 1 << 0;
 /// Urgent ("expedited", out-of-band) data can be received.
-#[allow(dead_code)] // for who asks for urgent data
 pub(crate) const RECEIVE_EXPEDITED: Events = 1 << 1;
 /// Data can be sent. On a socket that connects: it is connected.
 pub(crate) const SEND: Events = 1 << 2;
@@ -113,6 +114,24 @@ impl Poll {
         }
         Ok(if self.info.count == 0 { 0 } else { self.info.sockets[0].events })
     }
+
+    /// What a poll in flight has found, if it has; its packet is on the way then.
+    ///
+    /// # Safety
+    /// `poll` is valid for reads. The system may write to it meanwhile: it writes the status last.
+    pub(crate) unsafe fn peek(poll: *const Poll) -> Option<Events> {
+        // SAFETY: the caller's; what is read is plain numbers, each in one piece.
+        unsafe {
+            let status = (&raw const (*poll).status.Anonymous.Status).read_volatile();
+            fence(Acquire);
+            (status == STATUS_SUCCESS).then(|| (&raw const (*poll).info.sockets[0].events).read_volatile())
+        }
+    }
+}
+
+/// True when a poll ended because it was cancelled.
+pub(crate) fn is_cancelled(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(ERROR_OPERATION_ABORTED as i32)
 }
 
 /// A handle of the driver that has joined a completion port. Polls of many sockets can go through one; cancelling

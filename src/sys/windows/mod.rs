@@ -10,11 +10,14 @@ mod mapping;
 mod notes;
 mod object;
 mod open;
+pub(crate) mod packets;
 mod scratch;
+pub(crate) mod sleep;
 pub(crate) mod socket;
 mod source;
 mod stat;
 mod waker;
+pub(crate) mod watch;
 mod worker;
 
 pub(crate) use crate::backend::iocp::perform_blocking;
@@ -25,7 +28,7 @@ pub(crate) use notes::{Notes, Route};
 pub(crate) use object::{NO_OBJECT, Raw, from_raw, into_raw};
 pub(crate) use open::{NativePath, OpenHow, OpenOptions, OwnedPath, own_path, path_ptr};
 pub(crate) use scratch::Scratch;
-pub(crate) use waker::Waker;
+pub(crate) use waker::{WAKE, Waker};
 pub(crate) use worker::prepare_worker;
 
 pub use object::Object;

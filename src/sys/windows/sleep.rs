@@ -1,4 +1,5 @@
-//! How long the port's thread sleeps, more precisely than in ticks.
+//! How long a thread sleeps on a completion port, more precisely than in ticks: for the backend of the port, and the
+//! poller's.
 //!
 //! `GetQueuedCompletionStatusEx` takes milliseconds, and wakes at ticks of the system's clock, every 15.6 ms
 //! unless a program has asked for more. So a time-out is a high-resolution waitable timer (Windows 10, 1803)
@@ -6,7 +7,7 @@
 //! Where either is missing the call's own time-out is used, rounded up.
 //!
 //! The timer stays armed from wait to wait: a wait that needs the same or a later time leaves it alone, and is
-//! woken early at worst, which the port expects.
+//! woken early at worst, which both expect.
 
 use crate::explain::Feature;
 use std::ffi::c_void;
@@ -48,22 +49,22 @@ struct Precise {
 }
 
 /// Time-outs of the waiting call.
-pub(super) struct Sleep {
+pub(crate) struct Sleep {
     precise: Option<Precise>,
 }
 
 /// True when the waiting call says that the time is up.
-pub(super) fn is_timeout(error: &io::Error) -> bool {
+pub(crate) fn is_timeout(error: &io::Error) -> bool {
     error.raw_os_error() == Some(WAIT_TIMEOUT as i32)
 }
 
 impl Sleep {
-    pub(super) fn new() -> Sleep {
+    pub(crate) fn new() -> Sleep {
         Sleep { precise: Precise::new() }
     }
 
     /// Arranges that the wait ends at the latest after `timeout`; returns what to give the call.
-    pub(super) fn prepare(&mut self, port: BorrowedHandle<'_>, timeout: Option<Duration>) -> u32 {
+    pub(crate) fn prepare(&mut self, port: BorrowedHandle<'_>, timeout: Option<Duration>) -> u32 {
         let time = match timeout {
             None => return INFINITE,
             Some(Duration::ZERO) => return 0,
@@ -79,7 +80,7 @@ impl Sleep {
     }
 
     /// A packet without an address has come.
-    pub(super) fn packet(&mut self, key: usize) {
+    pub(crate) fn packet(&mut self, key: usize) {
         if key == TIMER
             && let Some(precise) = &mut self.precise
         {
@@ -87,7 +88,7 @@ impl Sleep {
         }
     }
 
-    pub(super) fn features(&self) -> Vec<Feature> {
+    pub(crate) fn features(&self) -> Vec<Feature> {
         let note = "else time-outs are as coarse as the system's clock tick (Windows 10, 1803)";
         vec![Feature::new("high-resolution timer", self.precise.is_some(), note)]
     }
