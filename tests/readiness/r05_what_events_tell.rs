@@ -15,7 +15,7 @@ pub(crate) fn tests() -> Vec<Case> {
     cases![
         plain_data_tells_nothing_else,
         a_peer_that_has_ended_its_direction,
-        data_before_the_end_is_told_with_it,
+        data_before_the_end_is_not_lost,
         both_directions_over,
         a_reset,
         a_refused_connect,
@@ -49,15 +49,24 @@ fn a_peer_that_has_ended_its_direction(backend: Backend) {
     near.write_all(b"x").expect("the other direction is open");
 }
 
-fn data_before_the_end_is_told_with_it(backend: Backend) {
+/// The end is told with the data before it, or once that was read; and it does not swallow any.
+fn data_before_the_end_is_not_lost(backend: Backend) {
     let mut watch = poller(backend);
     let (mut near, mut far) = tcp_pair();
     far.write_all(b"last words").expect("send");
     far.shutdown(Shutdown::Write).expect("end the stream");
     watch.add(&near, 1, Interest::READABLE, Mode::Level).expect("add");
-    let event = watch.until(1, |event| event.is_read_closed());
-    assert!(event.is_readable(), "{event:?}");
     let mut text = String::new();
+    loop {
+        let event = watch.one();
+        assert!(event.is_readable(), "{event:?}");
+        if event.is_read_closed() {
+            break;
+        }
+        let mut letter = [0];
+        assert_eq!(near.read(&mut letter).expect("receive"), 1);
+        text.push(letter[0].into());
+    }
     near.read_to_string(&mut text).expect("receive");
     assert_eq!(text, "last words");
 }
@@ -87,8 +96,6 @@ fn a_reset(backend: Backend) {
     let event = watch.until(1, |event| event.is_error());
     assert!(event.is_readable() && event.is_writable() && event.is_hang_up(), "{event:?}");
     assert!(event.is_read_closed() && event.is_write_closed(), "{event:?}");
-    let error = (&near).read(&mut [0]).expect_err("the connection was reset");
-    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
 fn a_reset_wakes_whoever_asked_for_one_direction(backend: Backend) {
