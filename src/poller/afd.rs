@@ -12,7 +12,7 @@
 //! that, its last packet was taken.
 
 use super::event::Readiness;
-use super::queue::{Registration, Woken, only_waiter};
+use super::queue::{Registration, Woken, already_watched, not_watched, only_waiter};
 use super::source::Raw;
 use super::{Event, Interest, Mode};
 use crate::sys::Waker;
@@ -27,7 +27,6 @@ use std::num::NonZeroUsize;
 use std::os::windows::io::{AsRawSocket, BorrowedHandle, RawSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use windows_sys::Win32::Foundation::{ERROR_ALREADY_EXISTS, ERROR_NOT_FOUND};
 
 /// The key of the packets of polls. (The waker's and the timer's are others.)
 const SOURCE: usize = 3;
@@ -88,7 +87,7 @@ impl Iocp {
         let mut table = self.table();
         if let Some(&index) = table.by_socket.get(&socket) {
             if !table.sources[index].poll.has_seen_close() {
-                return Err(io::Error::from_raw_os_error(ERROR_ALREADY_EXISTS as i32));
+                return Err(already_watched());
             }
             table.forget(index);
         }
@@ -156,8 +155,7 @@ impl Iocp {
 
 impl Table {
     fn find(&self, source: Raw<'_>) -> io::Result<usize> {
-        let found = self.by_socket.get(&source.as_raw_socket()).copied();
-        found.ok_or_else(|| io::Error::from_raw_os_error(ERROR_NOT_FOUND as i32))
+        self.by_socket.get(&source.as_raw_socket()).copied().ok_or_else(not_watched)
     }
 
     /// A handle of the driver with room for one more source.

@@ -2,12 +2,13 @@
 //! deleting are one system call each and take no lock.
 
 use super::event::Readiness;
-use super::queue::{Registration, Woken, only_waiter};
+use super::queue::{Registration, Woken, already_watched, not_watched, only_waiter};
 use super::source::Raw;
 use super::{Event, Interest, Mode, NOTIFY};
 use crate::sys::Waker;
 use crate::sys::unix::epoll::Waiter;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
@@ -31,7 +32,8 @@ impl Epoll {
     pub(crate) fn add(&self, source: Raw<'_>, registration: Registration) -> io::Result<()> {
         let Registration { key, interest, mode } = registration;
         match epoll::add(&self.epoll, source, EventData::new_u64(key as u64), flags(interest, mode)) {
-            Err(rustix::io::Errno::PERM) => Err(io::Error::new(
+            Err(Errno::EXIST) => Err(already_watched()),
+            Err(Errno::PERM) => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "epoll does not watch regular files and folders: they are always ready",
             )),
@@ -41,11 +43,11 @@ impl Epoll {
 
     pub(crate) fn modify(&self, source: Raw<'_>, registration: Registration) -> io::Result<()> {
         let Registration { key, interest, mode } = registration;
-        Ok(epoll::modify(&self.epoll, source, EventData::new_u64(key as u64), flags(interest, mode))?)
+        known(epoll::modify(&self.epoll, source, EventData::new_u64(key as u64), flags(interest, mode)))
     }
 
     pub(crate) fn delete(&self, source: Raw<'_>) -> io::Result<()> {
-        Ok(epoll::delete(&self.epoll, source)?)
+        known(epoll::delete(&self.epoll, source))
     }
 
     /// The kernel sees a call that would block, and arms the edge itself.
@@ -71,6 +73,13 @@ impl Epoll {
 
     pub(crate) fn waitable(&self) -> Option<BorrowedFd<'_>> {
         Some(self.epoll.as_fd())
+    }
+}
+
+fn known(result: rustix::io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(Errno::NOENT) => Err(not_watched()),
+        result => Ok(result?),
     }
 }
 

@@ -9,7 +9,7 @@
 
 use super::event::Readiness;
 use super::identity::Identity;
-use super::queue::{Registration, Woken, only_waiter};
+use super::queue::{Registration, Woken, already_watched, not_watched, only_waiter};
 use super::source::Raw;
 use super::{Event, Interest, Mode, NOTIFY};
 use crate::sys::Waker;
@@ -83,7 +83,7 @@ impl Poll {
         let mut table = self.table();
         if let Some(&place) = table.places.get(&fd) {
             if table.sources[place].identity == identity {
-                return Err(io::Error::from_raw_os_error(libc::EEXIST));
+                return Err(already_watched());
             }
             // That one was closed without having been deleted.
             table.remove(place);
@@ -182,7 +182,7 @@ impl Poll {
 
 impl Table {
     fn place(&self, fd: RawFd) -> io::Result<usize> {
-        self.places.get(&fd).copied().ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
+        self.places.get(&fd).copied().ok_or_else(not_watched)
     }
 
     fn remove(&mut self, place: usize) {

@@ -137,6 +137,18 @@ impl Queue {
     }
 }
 
+/// The answer to a second `add`.
+#[cold]
+pub(crate) fn already_watched() -> io::Error {
+    io::Error::new(io::ErrorKind::AlreadyExists, "the poller watches this source already; modify it instead")
+}
+
+/// The answer to a `modify` or `delete` without an `add`.
+#[cold]
+pub(crate) fn not_watched() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the poller does not watch this source; add it first")
+}
+
 /// The state of whoever waits; there is one at a time.
 pub(crate) fn only_waiter<T>(waiter: &Mutex<T>) -> io::Result<MutexGuard<'_, T>> {
     match waiter.try_lock() {
