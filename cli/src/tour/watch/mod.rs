@@ -137,26 +137,70 @@ impl Rounds {
         }
     }
 
-    /// The last round, with the time of each call from all rounds in which its step made the same ones.
+    /// Of each step what most rounds have in common: a ring that the kernel takes down late can interrupt a call of the next
+    /// round, which is then made again. The times are the medians over those rounds.
     fn summary(mut self) -> Option<PerStep<Calls>> {
-        let mut last = self.done.last()?.clone();
         let nothing = median(&mut self.nothing)?;
+        let mut summary = PerStep::default();
         for step in Step::ALL {
-            let alike = |other: &&Calls| {
-                let names = |calls: &Calls| calls.iter().map(|call| call.name.clone()).collect::<Vec<_>>();
-                names(other) == names(last.of(step))
-            };
-            let alike: Vec<Calls> = self.done.iter().map(|round| round.of(step)).filter(alike).cloned().collect();
-            for (index, call) in last.of_mut(step).iter_mut().enumerate() {
+            let alike = most_alike(self.done.iter().map(|round| round.of(step)));
+            let mut calls = (*alike.last()?).clone();
+            for (index, call) in calls.iter_mut().enumerate() {
                 let mut times: Vec<f64> = alike.iter().map(|calls| calls[index].micros).collect();
                 call.micros = (median(&mut times)? - nothing).max(0.0);
             }
+            *summary.of_mut(step) = calls;
         }
-        Some(last)
+        Some(summary)
     }
+}
+
+/// The largest group of those that have the same calls in the same order.
+fn most_alike<'a>(all: impl Iterator<Item = &'a Calls>) -> Vec<&'a Calls> {
+    let mut groups: Vec<Vec<&Calls>> = Vec::new();
+    for calls in all {
+        let names = |calls: &'a Calls| calls.iter().map(|call| &call.name);
+        match groups.iter_mut().find(|group| names(group[0]).eq(names(calls))) {
+            Some(group) => group.push(calls),
+            None => groups.push(vec![calls]),
+        }
+    }
+    groups.into_iter().max_by_key(Vec::len).unwrap_or_default()
 }
 
 fn median(values: &mut [f64]) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(name: &str, micros: f64) -> Seen {
+        let (name, text) = (name.to_owned(), String::new());
+        Seen::Call(Call { name, arguments: text.clone(), result: text.clone(), meaning: text, micros })
+    }
+
+    #[test]
+    fn what_most_rounds_have_in_common_is_told_less_the_cost_of_tracing() {
+        let mut rounds = Rounds::default();
+        for (calls, micros) in [(1, 7.0), (1, 9.0), (2, 50.0), (1, 100.0), (2, 60.0)] {
+            rounds.take(Seen::Mark(NOTHING, 5.0));
+            rounds.take(call("outside", 1.0));
+            rounds.take(Seen::Mark(Step::Wait as u64, 5.0));
+            (0..calls).for_each(|_| rounds.take(call("wait", micros)));
+            rounds.take(Seen::Mark(END, 5.0));
+            rounds.take(Seen::Mark(ROUND, 5.0));
+        }
+        let summary = rounds.summary().expect("five rounds");
+        let waits: Vec<f64> = summary.of(Step::Wait).iter().map(|call| call.micros).collect();
+        assert_eq!(waits, [4.0]);
+        assert!(Step::ALL.iter().all(|&step| step == Step::Wait || summary.of(step).is_empty()));
+    }
+
+    #[test]
+    fn no_round_is_no_account() {
+        assert_eq!(Rounds::default().summary(), None);
+    }
 }
