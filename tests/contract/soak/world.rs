@@ -163,6 +163,11 @@ impl End {
         }
     }
 
+    /// The other end is gone, or about to be.
+    fn is_disturbed(&self) -> bool {
+        matches!(&self.role, Role::Side(pair, _) if pair.borrow().disturbed)
+    }
+
     fn is_datagram(&self) -> bool {
         matches!(&self.role, Role::Side(pair, _) if !pair.borrow().kind.is_stream())
     }
@@ -466,7 +471,9 @@ impl World {
     }
 
     fn receive(&mut self) {
-        let Some(index) = self.pick(|end| end.reads() && end.has_room(Lane::Read)) else { return };
+        let errors = self.rng.u8(..4) == 0;
+        let fits = |end: &End| end.reads() && end.has_room(Lane::Read) && (errors || !end.is_disturbed());
+        let Some(index) = self.pick(fits) else { return };
         let end = self.ends[index].as_ref().expect("picked");
         let (handle, datagram) = (end.handle, end.is_datagram());
         let least = if datagram { 8 } else { 1 };
@@ -495,7 +502,9 @@ impl World {
     }
 
     fn send(&mut self) {
-        let Some(index) = self.pick(|end| end.writes() && end.has_room(Lane::Write)) else { return };
+        let errors = self.rng.u8(..4) == 0;
+        let fits = |end: &End| end.writes() && end.has_room(Lane::Write) && (errors || !end.is_disturbed());
+        let Some(index) = self.pick(fits) else { return };
         let end = self.ends[index].as_ref().expect("picked");
         let (handle, role) = (end.handle, end.role.clone());
         if end.is_datagram() {
@@ -692,7 +701,7 @@ impl World {
 
     fn close(&mut self) {
         // Where the other end is gone, first: there only errors can be had.
-        let disturbed = |end: &End| !end.closing && matches!(&end.role, Role::Side(pair, _) if pair.borrow().disturbed);
+        let disturbed = |end: &End| !end.closing && end.is_disturbed();
         let any = |end: &End| !end.closing && !matches!(end.role, Role::Listener(_));
         let index = self.pick(disturbed).or_else(|| self.pick(any).filter(|_| self.rng.u8(..6) == 0));
         index.into_iter().for_each(|index| self.close_end(index));
@@ -746,7 +755,7 @@ impl World {
     /// An end leaves, if it can, and comes back under another handle.
     fn detach(&mut self) {
         // One that has met an error would meet an end after that.
-        let fits = |end: &End| !end.closing && matches!(&end.role, Role::Side(pair, _) if !pair.borrow().disturbed);
+        let fits = |end: &End| !end.closing && matches!(end.role, Role::Side(..)) && !end.is_disturbed();
         let Some(index) = self.pick(fits) else { return };
         let (handle, idle) = (self.end(index).handle, self.end(index).is_idle());
         match self.port.detach(handle) {

@@ -90,7 +90,7 @@ impl UsedUp {
     pub(crate) fn new() -> UsedUp {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit of open descriptors");
         let used = descriptors().keys().max().map_or(0, |&highest| highest as u64 + 1);
-        setrlimit(Resource::RLIMIT_NOFILE, used + 32, hard).expect("lower the limit");
+        setrlimit(Resource::RLIMIT_NOFILE, used + 64, hard).expect("lower the limit");
         let mut used_up = UsedUp { filling: Vec::new(), limit: (soft, hard) };
         used_up.fill();
         used_up
@@ -98,6 +98,7 @@ impl UsedUp {
 
     /// Leaves some free, under the same limit.
     pub(crate) fn spare_some(&mut self) {
+        self.fill();
         self.filling.truncate(self.filling.len() - 32);
     }
 
