@@ -6,11 +6,11 @@
 use std::any::Any;
 use std::fmt::Debug;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -55,7 +55,6 @@ pub(crate) fn tests() -> Vec<Case> {
         each_backend_isolated: [
             a_network_that_cannot_be_reached,
             a_process_without_descriptors,
-            a_port_of_the_parent_process,
         ],
     }
 }
@@ -633,32 +632,4 @@ fn a_process_without_descriptors(backend: Backend) {
     drop(used_up);
     drop(run(&mut port, op::Open::new("/dev/null").read(true)).expect("open"));
     drop(run(&mut port, op::Accept::new(on)).expect("the connection still waits"));
-}
-
-fn a_port_of_the_parent_process(backend: Backend) {
-    let mut port = port(backend);
-    let (near, mut far) = unix_pair();
-    let on = port.attach(near).expect("attach");
-    // SAFETY: the process has one thread, so the child is as sound as this one.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        let refused = catch_unwind(AssertUnwindSafe(|| {
-            let (kind, way_out) = (ErrorKind::Unsupported, "make a new one in the child");
-            assert_refused("attach", port.attach(unix_pair().0), kind, way_out);
-            assert_refused("detach", port.detach(on), kind, way_out);
-            port.submit(op::Recv::new(on, [0; 8]), Token(1));
-            let done = port.next().expect("it was refused at once");
-            assert_refused("recv", done.unpack::<op::Recv<[u8; 8]>>().0, kind, way_out);
-            assert_refused("wait", port.wait(Some(Duration::ZERO)), kind, way_out);
-        }));
-        // SAFETY: ends the child without running what the parent will run.
-        unsafe { libc::_exit(i32::from(refused.is_err())) };
-    }
-    let mut status = 0;
-    // SAFETY: waits for the child that was just made.
-    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-    assert_eq!(status, 0, "the child was not refused");
-    // The parent's own work goes on.
-    far.write_all(b"alive").expect("write");
-    assert_eq!(run(&mut port, op::Recv::new(on, [0; 5])).1, *b"alive");
 }

@@ -4,8 +4,6 @@
 #![cfg_attr(not(target_os = "linux"), allow(unused_macros))]
 
 #[cfg(target_os = "linux")]
-// Taken off when every promise has its tests.
-#[allow(dead_code, unused_imports)]
 mod support;
 
 /// Declares the files of tests, and lists what they export under their short names.

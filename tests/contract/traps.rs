@@ -43,9 +43,25 @@ pub(crate) fn tests() -> Vec<Case> {
 /// Each trap and its tests, as `file::test`.
 const TRAPS: &[(&str, &[&str])] = &[
     (
-        "a cancel that finds nothing is repeated before the operation could go on",
-        &["traps::a_cancel_through_a_full_queue_lets_the_operation_end"],
+        "a cancel that finds the submission queue full is dropped",
+        &["c03::every_kind_is_cancelled_through_a_queue_of_one", "c03::thousands_of_cancels_pass_a_queue_of_one"],
     ),
+    (
+        "a cancel that finds nothing is repeated before the operation could go on",
+        &[
+            "traps::a_cancel_through_a_full_queue_lets_the_operation_end",
+            "c03::a_cancel_is_not_lost_when_the_object_becomes_ready_at_that_moment",
+        ],
+    ),
+    (
+        "a cancelled accept or open completes late with a descriptor that nobody closes",
+        &[
+            "c03::what_is_accepted_after_it_was_given_up_is_closed",
+            "c03::what_is_opened_after_it_was_given_up_is_closed",
+            "c03::what_nobody_took_from_a_dropped_port_is_closed",
+        ],
+    ),
+    ("a cancelled pooled receive keeps its buffer", &["c03::a_cancelled_receive_gives_its_pool_buffer_back"]),
     (
         "io_uring is blocked by seccomp, a sysctl, a limit, or half supported",
         &[
@@ -63,7 +79,12 @@ const TRAPS: &[(&str, &[&str])] = &[
     ("an idle ring shows up as I/O wait", &["traps::an_idle_ring_is_no_io_wait"]),
     (
         "epoll keeps the entry of a closed descriptor while a duplicate is open",
-        &["traps::a_closed_descriptor_with_a_duplicate_wakes_nobody", "traps::a_detached_descriptor_wakes_nobody"],
+        &[
+            "traps::a_closed_descriptor_with_a_duplicate_wakes_nobody",
+            "traps::a_detached_descriptor_wakes_nobody",
+            "c04::a_duplicate_that_stays_open_reaches_no_other_handle",
+            "c04::nothing_of_a_closed_handle_reaches_its_successor",
+        ],
     ),
     (
         "a short read is taken for drained, though the end came with the data",
@@ -92,6 +113,14 @@ const TRAPS: &[(&str, &[&str])] = &[
     (
         "an accept without descriptors on an edge-triggered listener",
         &["traps::an_accept_without_descriptors_goes_on_when_there_are_some"],
+    ),
+    (
+        "a multishot operation starves all others",
+        &[
+            "c10::a_flood_of_multishot_data_lets_a_quiet_peer_in",
+            "c10::a_flood_of_connections_lets_a_quiet_peer_in",
+            "c10::a_flood_leaves_pool_buffers_for_others",
+        ],
     ),
     (
         "an empty pool ends a multishot receive",

@@ -82,7 +82,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// The tally of the calling thread since it started.
-pub(crate) fn heap() -> Heap {
+fn heap() -> Heap {
     TALLY.with(Cell::get)
 }
 

@@ -13,7 +13,7 @@ mod skip;
 mod sockets;
 mod trace;
 
-pub(crate) use alloc::{Heap, counted, heap, process_heap};
+pub(crate) use alloc::{Heap, counted, process_heap};
 pub(crate) use drive::*;
 pub(crate) use harness::*;
 pub(crate) use libkqueue::*;
@@ -24,4 +24,4 @@ pub(crate) use process::*;
 pub(crate) use refuse::*;
 pub(crate) use skip::{skip, skip_elsewhere};
 pub(crate) use sockets::*;
-pub(crate) use trace::{Calls, count, run_if_tracer};
+pub(crate) use trace::{count, run_if_tracer};

@@ -22,8 +22,6 @@ pub(crate) enum Step {
     ReceiveToEnd,
     /// Receive exactly so many bytes and send them back, so many times over.
     Echo { size: usize, times: usize },
-    /// Send back whatever arrives, until the end of the stream.
-    EchoToEnd,
     /// Do nothing for a while: to let the other side run into "would block".
     Pause(Duration),
     /// Wait until the test sends on this channel (or drops it).
@@ -80,17 +78,6 @@ fn perform(stream: &mut Socket, step: Step, received: &mut Vec<u8>) -> io::Resul
                 let start = received.len();
                 receive(stream, size, received)?;
                 stream.write_all(&received[start..])?;
-            }
-        }
-        Step::EchoToEnd => {
-            let mut buffer = vec![0; 64 * 1024];
-            loop {
-                let size = stream.read(&mut buffer)?;
-                if size == 0 {
-                    break;
-                }
-                received.extend_from_slice(&buffer[..size]);
-                stream.write_all(&buffer[..size])?;
             }
         }
         Step::Pause(time) => thread::sleep(time),
