@@ -1,22 +1,6 @@
 //! `anyport bench`: each backend of the library next to hand-written loops on the same system calls.
 //!
-//! A benchmark (`echo`, `nop` ...) is a list of contests; a contest is one piece of work and the ways to do it, which take
-//! turns. The hand-written ways are in `raw`.
-
-mod affinity;
-mod clock;
-mod contest;
-mod echo;
-mod file;
-mod load;
-mod machine;
-mod nop;
-mod plan;
-mod post;
-mod raw;
-mod report;
-mod stats;
-mod timer;
+//! This file is the command line; what it runs is in the crate `measure`.
 
 use std::io;
 use std::time::Duration;
@@ -26,11 +10,12 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use affinity::Cores;
-use contest::Contest;
-use machine::Machine;
-use plan::{Candidate, Plan};
-use report::Report;
+use measure::affinity::Cores;
+use measure::contest::Contest;
+use measure::machine::Machine;
+use measure::plan::{Candidate, Plan};
+use measure::report::Report;
+use measure::{echo, file, nop, post, timer};
 
 use crate::failure::Failure;
 use crate::{args, output};

@@ -10,26 +10,26 @@ use super::affinity::Cores;
 
 /// The facts without which a number means nothing.
 #[derive(Debug, Serialize)]
-pub(crate) struct Machine {
+pub struct Machine {
     /// The processor's name for itself.
-    pub(crate) processor: String,
+    pub processor: String,
     /// Cores that this process may use.
-    pub(crate) cores: usize,
+    pub cores: usize,
     /// The core that runs what is measured.
-    pub(crate) server_core: usize,
+    pub server_core: usize,
     /// The core that runs the load; the same when there is only one.
-    pub(crate) load_core: usize,
+    pub load_core: usize,
     /// System and release of its kernel.
-    pub(crate) kernel: String,
+    pub kernel: String,
     /// Of this program.
-    pub(crate) version: &'static str,
+    pub version: &'static str,
     /// Whether this program was built without optimisation, which makes its numbers worthless.
-    pub(crate) debug_build: bool,
+    pub debug_build: bool,
 }
 
 impl Machine {
     /// Asks the system.
-    pub(crate) fn describe(cores: Cores) -> Machine {
+    pub fn describe(cores: Cores) -> Machine {
         let uname = rustix::system::uname();
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));

@@ -7,18 +7,18 @@ use serde::Serialize;
 
 /// The middle and the ends of a set of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(crate) struct Spread {
+pub struct Spread {
     /// The middle sample; the mean of the two middle ones when there is no single one.
-    pub(crate) median: f64,
+    pub median: f64,
     /// The smallest sample.
-    pub(crate) min: f64,
+    pub min: f64,
     /// The largest sample.
-    pub(crate) max: f64,
+    pub max: f64,
 }
 
 impl Spread {
     /// The spread of `samples`, in any order; `None` when there are none.
-    pub(crate) fn of(samples: impl IntoIterator<Item = f64>) -> Option<Spread> {
+    pub fn of(samples: impl IntoIterator<Item = f64>) -> Option<Spread> {
         let mut sorted: Vec<f64> = samples.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
         let (&min, &max) = (sorted.first()?, sorted.last()?);
@@ -30,7 +30,7 @@ impl Spread {
 
 /// The `percent`-th percentile of `sorted` (ascending, not empty) by the nearest-rank rule: the smallest sample that
 /// at least `percent` per cent of the samples do not exceed.
-pub(crate) fn percentile(sorted: &[u64], percent: f64) -> u64 {
+pub fn percentile(sorted: &[u64], percent: f64) -> u64 {
     let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
     sorted[rank.clamp(1, sorted.len()) - 1]
 }

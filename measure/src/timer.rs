@@ -19,7 +19,7 @@ const BY_HAND: Against = Against { place: 0, number: Number::Rate };
 const STANDING: usize = 100_000;
 
 /// Arm and cancel, and a million that fire.
-pub(crate) fn contests(plan: &Plan) -> Vec<Contest<'_>> {
+pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
     vec![arm_and_cancel(plan), fire(plan)]
 }
 

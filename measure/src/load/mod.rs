@@ -13,25 +13,25 @@ use std::time::{Duration, Instant};
 use super::clock::ThreadClock;
 
 /// Connected peers of one echo server.
-pub(crate) struct Load {
+pub struct Load {
     connections: Vec<TcpStream>,
     message: Vec<u8>,
 }
 
 /// What happened in the measured window.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lap {
+pub struct Lap {
     /// Messages that came back whole.
-    pub(crate) requests: u64,
+    pub requests: u64,
     /// How long the window was in fact.
-    pub(crate) wall: Duration,
+    pub wall: Duration,
     /// The server's CPU time in it.
-    pub(crate) server_cpu: Duration,
+    pub server_cpu: Duration,
 }
 
 impl Load {
     /// Opens `connections` connections for messages of `size` bytes.
-    pub(crate) fn connect(addr: SocketAddr, connections: usize, size: usize) -> io::Result<Load> {
+    pub fn connect(addr: SocketAddr, connections: usize, size: usize) -> io::Result<Load> {
         let connect = || {
             let socket = TcpStream::connect(addr)?;
             socket.set_nodelay(true)?;
@@ -45,7 +45,7 @@ impl Load {
 
     /// Exchanges two messages on every connection, one after the other, and compares every byte. No two are alike.
     /// A message has to fit into the sockets' buffers.
-    pub(crate) fn compare(&mut self) -> io::Result<()> {
+    pub fn compare(&mut self) -> io::Result<()> {
         let mut echoed = vec![0; self.message.len()];
         for round in 0..2_u64 {
             for (place, mut socket) in self.connections.iter().enumerate() {
@@ -64,7 +64,7 @@ impl Load {
 
     /// Keeps every connection busy for `ramp`, then for the measured `window`, and waits for what is still under way.
     /// `server` is the clock of the thread that serves.
-    pub(crate) fn run(&mut self, ramp: Duration, window: Duration, server: ThreadClock) -> io::Result<Lap> {
+    pub fn run(&mut self, ramp: Duration, window: Duration, server: ThreadClock) -> io::Result<Lap> {
         let mut meter = Meter::start(ramp, window, server);
         match super::raw::ring::bare(2 * self.connections.len().next_power_of_two() as u32) {
             Ok(ring) => uring::drive(ring, &self.connections, &self.message, &mut meter)?,

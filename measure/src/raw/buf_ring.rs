@@ -10,7 +10,7 @@ use io_uring::{IoUring, types::BufRingEntry};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 /// Buffers of one size, lent to the kernel except those that a completion named.
-pub(crate) struct BufRing {
+pub struct BufRing {
     /// The entries, followed by the buffers.
     memory: *mut u8,
     length: usize,
@@ -25,7 +25,7 @@ impl BufRing {
     /// # Safety
     ///
     /// The value outlives the ring and everything that is in flight on it.
-    pub(crate) unsafe fn register(ring: &IoUring, group: u16, count: u16, size: usize) -> io::Result<BufRing> {
+    pub unsafe fn register(ring: &IoUring, group: u16, count: u16, size: usize) -> io::Result<BufRing> {
         let length = usize::from(count) * (size_of::<BufRingEntry>() + size);
         // SAFETY: a new mapping at a place of the kernel's choice overlaps nothing.
         let memory =
@@ -39,7 +39,7 @@ impl BufRing {
     }
 
     /// The first `length` bytes of the buffer `id`, which a completion has named and nobody has given back yet.
-    pub(crate) fn filled(&self, id: u16, length: usize) -> &[u8] {
+    pub fn filled(&self, id: u16, length: usize) -> &[u8] {
         assert!(id < self.count && length <= self.size);
         // SAFETY: within the mapping (asserted), which is zeroed by the kernel and thus initialised; the kernel does not
         // write to a buffer that it handed out.
@@ -47,7 +47,7 @@ impl BufRing {
     }
 
     /// Lends the buffer `id` to the kernel again.
-    pub(crate) fn give_back(&mut self, id: u16) {
+    pub fn give_back(&mut self, id: u16) {
         assert!(id < self.count);
         let entries: *mut BufRingEntry = self.memory.cast();
         let place = usize::from(self.tail & (self.count - 1));

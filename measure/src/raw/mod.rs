@@ -2,24 +2,24 @@
 //! between, each as good as its author can make it. They serve the benchmarks and nobody else, so they may
 //! assume what a benchmark guarantees: a fixed number of peers that behave.
 
-pub(crate) mod buf_ring;
-pub(crate) mod channel;
-pub(crate) mod epoll;
-pub(crate) mod multishot;
-pub(crate) mod nop;
-pub(crate) mod read;
-pub(crate) mod ring;
-pub(crate) mod timers;
-pub(crate) mod uring;
+pub mod buf_ring;
+pub mod channel;
+pub mod epoll;
+pub mod multishot;
+pub mod nop;
+pub mod read;
+pub mod ring;
+pub mod timers;
+pub mod uring;
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
 
 /// An echo server: takes this many connections from the listener and echoes until all of them are closed.
-pub(crate) type Serve = fn(TcpListener, usize) -> io::Result<()>;
+pub type Serve = fn(TcpListener, usize) -> io::Result<()>;
 
 /// The largest message that is read at once.
-pub(crate) const CHUNK: usize = 16 * 1024;
+pub const CHUNK: usize = 16 * 1024;
 
 /// Takes `connections` connections, without Nagle's delay.
 fn accept(listener: &TcpListener, connections: usize) -> io::Result<Vec<TcpStream>> {

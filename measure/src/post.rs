@@ -18,7 +18,7 @@ use super::raw::channel;
 const BY_HAND: Against = Against { place: 0, number: Number::Rate };
 
 /// A channel with an eventfd, and each backend.
-pub(crate) fn contests(plan: &Plan) -> Vec<Contest<'_>> {
+pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
     let posts = plan.scaled(1_000_000) as u64;
     let mut contestants = vec![Contestant::by_hand("by hand, mpsc + eventfd", move || {
         let open = || {

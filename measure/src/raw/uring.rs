@@ -19,7 +19,7 @@ struct Connection {
 }
 
 /// See [`super::Serve`].
-pub(crate) fn serve(listener: TcpListener, connections: usize) -> io::Result<()> {
+pub fn serve(listener: TcpListener, connections: usize) -> io::Result<()> {
     let sockets = accept(&listener, connections)?;
     let mut open: Vec<_> = sockets
         .into_iter()

@@ -13,7 +13,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{Errno, write};
 
 /// The receiving end, which sleeps in epoll.
-pub(crate) struct Inbox {
+pub struct Inbox {
     values: mpsc::Receiver<u64>,
     bell: Arc<Bell>,
     epoll: OwnedFd,
@@ -21,7 +21,7 @@ pub(crate) struct Inbox {
 
 /// The sending end.
 #[derive(Clone)]
-pub(crate) struct Outbox {
+pub struct Outbox {
     values: mpsc::Sender<u64>,
     bell: Arc<Bell>,
 }
@@ -32,7 +32,7 @@ struct Bell {
 }
 
 /// A new pair.
-pub(crate) fn inbox() -> io::Result<(Outbox, Inbox)> {
+pub fn inbox() -> io::Result<(Outbox, Inbox)> {
     let bell = Arc::new(Bell {
         eventfd: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
         rung: AtomicBool::new(false),
@@ -47,7 +47,7 @@ pub(crate) fn inbox() -> io::Result<(Outbox, Inbox)> {
 
 impl Outbox {
     /// Sends a value and wakes the receiver if it might sleep.
-    pub(crate) fn post(&self, value: u64) -> io::Result<()> {
+    pub fn post(&self, value: u64) -> io::Result<()> {
         let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
         self.values.send(value).map_err(gone)?;
         if !self.bell.rung.swap(true, Ordering::SeqCst) {
@@ -59,7 +59,7 @@ impl Outbox {
 
 impl Inbox {
     /// Takes what comes, sleeping when there is nothing, until `take` says that it was the last.
-    pub(crate) fn receive(&self, mut take: impl FnMut(u64) -> bool) -> io::Result<()> {
+    pub fn receive(&self, mut take: impl FnMut(u64) -> bool) -> io::Result<()> {
         loop {
             while let Ok(value) = self.values.try_recv() {
                 if take(value) {

@@ -30,7 +30,7 @@ struct Connection {
 }
 
 /// See [`super::Serve`].
-pub(crate) fn serve(listener: TcpListener, connections: usize) -> io::Result<()> {
+pub fn serve(listener: TcpListener, connections: usize) -> io::Result<()> {
     let sockets = accept(&listener, connections)?;
     // A connection has a receive and a send queued at most.
     let ring = bare((2 * connections).next_power_of_two() as u32)?;

@@ -10,16 +10,16 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The cores of a run. Both are the same when this process may use only one.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cores {
+pub struct Cores {
     /// Runs what is measured.
-    pub(crate) server: usize,
+    pub server: usize,
     /// Runs what keeps it busy.
-    pub(crate) load: usize,
+    pub load: usize,
 }
 
 impl Cores {
     /// The last allowed core for the server, because interrupts tend to land on the first, and the first for the load.
-    pub(crate) fn choose() -> io::Result<Cores> {
+    pub fn choose() -> io::Result<Cores> {
         let allowed = sched_getaffinity(None)?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
         let load = cores.next().ok_or_else(|| io::Error::other("this process may use no core"))?;
@@ -29,14 +29,14 @@ impl Cores {
 }
 
 /// Pins the calling thread, and what it will spawn, to `core`.
-pub(crate) fn pin(core: usize) -> io::Result<()> {
+pub fn pin(core: usize) -> io::Result<()> {
     let mut only = CpuSet::new();
     only.set(core);
     Ok(sched_setaffinity(None, &only)?)
 }
 
 /// Runs `work` on a new thread that is pinned to `core` and waits for it: the pinning ends with the thread.
-pub(crate) fn on_core<T: Send>(core: usize, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+pub fn on_core<T: Send>(core: usize, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
             pin(core)?;

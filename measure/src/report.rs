@@ -12,46 +12,46 @@ use super::stats::Spread;
 
 /// A whole run.
 #[derive(Debug, Serialize)]
-pub(crate) struct Report {
+pub struct Report {
     /// Where it ran: numbers mean nothing without it.
-    pub(crate) machine: Machine,
+    pub machine: Machine,
     /// Whether it was the short version, whose numbers are only a first impression.
-    pub(crate) quick: bool,
+    pub quick: bool,
     /// What was measured.
-    pub(crate) cells: Vec<Cell>,
+    pub cells: Vec<Cell>,
 }
 
 /// One piece of work and how each contestant did it.
 #[derive(Debug, Serialize)]
-pub(crate) struct Cell {
+pub struct Cell {
     /// The benchmark: `echo`, `nop` ...
-    pub(crate) benchmark: &'static str,
+    pub benchmark: &'static str,
     /// The work, in words.
-    pub(crate) work: String,
+    pub work: String,
     /// What one operation is called.
-    pub(crate) unit: &'static str,
+    pub unit: &'static str,
     /// How many turns each contestant had.
-    pub(crate) rounds: usize,
+    pub rounds: usize,
     /// One for each contestant.
-    pub(crate) rows: Vec<Row>,
+    pub rows: Vec<Row>,
 }
 
 /// One contestant.
 #[derive(Debug, Serialize)]
-pub(crate) struct Row {
+pub struct Row {
     /// Whose row it is.
-    pub(crate) name: String,
+    pub name: String,
     /// The backend of this library that it measures; `None` for a hand-written loop.
-    pub(crate) backend: Option<String>,
+    pub backend: Option<String>,
     /// What became of it.
     #[serde(flatten)]
-    pub(crate) outcome: Outcome,
+    pub outcome: Outcome,
 }
 
 /// What became of a contestant.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// It had all its turns.
     Measured {
         /// Operations per second.
@@ -73,28 +73,28 @@ pub(crate) enum Outcome {
 
 /// A quotient of two contestants' numbers, formed within each round.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Ratio {
+pub struct Ratio {
     /// The contestant below the line.
-    pub(crate) against: String,
+    pub against: String,
     /// Of which numbers.
-    pub(crate) of: Number,
+    pub of: Number,
     /// Over the rounds.
     #[serde(flatten)]
-    pub(crate) spread: Spread,
+    pub spread: Spread,
 }
 
 /// A goal and whether the median reached it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     /// The goal in words.
-    pub(crate) text: String,
+    pub text: String,
     /// Whether it was reached.
-    pub(crate) reached: bool,
+    pub reached: bool,
 }
 
 impl Report {
     /// Whether a contestant went wrong.
-    pub(crate) fn failed(&self) -> bool {
+    pub fn failed(&self) -> bool {
         let mut rows = self.cells.iter().flat_map(|cell| &cell.rows);
         rows.any(|row| matches!(row.outcome, Outcome::Failed(_)))
     }

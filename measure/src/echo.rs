@@ -23,7 +23,7 @@ use crate::echo_loop::EchoLoop;
 const CELLS: [(usize, usize); 3] = [(64, 64), (1000, 64), (64, 16 * 1024)];
 
 /// For each cell the loops by hand and each backend.
-pub(crate) fn contests(plan: &Plan) -> Vec<Contest<'_>> {
+pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
     let cell = |(connections, size)| {
         let by_hand = |name, serve: Serve| {
             Contestant::by_hand(name, move || turn(plan, connections, size, |listener| serve(listener, connections)))

@@ -19,7 +19,7 @@ const BY_HAND: Against = Against { place: 0, number: Number::Rate };
 const BATCH: usize = 64;
 
 /// The bare ring and each backend.
-pub(crate) fn contests(plan: &Plan) -> Vec<Contest<'_>> {
+pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
     let batches = plan.scaled(4_000_000) / BATCH;
     let mut contestants = vec![Contestant::by_hand("by hand, io_uring", move || {
         on_core(plan.cores.server, || {

@@ -19,7 +19,7 @@ const BLOCKS: u64 = 16 * 1024;
 const DEPTH: usize = 64;
 
 /// The bare ring, plain `pread`, and each backend.
-pub(crate) fn contests(plan: &Plan) -> io::Result<Vec<Contest<'_>>> {
+pub fn contests(plan: &Plan) -> io::Result<Vec<Contest<'_>>> {
     let file = create()?;
     let (for_ring, for_pread) = (file.try_clone()?, file.try_clone()?);
     let mut contestants = vec![

@@ -21,7 +21,7 @@ struct Connection {
 }
 
 /// See [`super::Serve`].
-pub(crate) fn serve(listener: TcpListener, connections: usize) -> io::Result<()> {
+pub fn serve(listener: TcpListener, connections: usize) -> io::Result<()> {
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     let mut open = Vec::with_capacity(connections);
     for (place, socket) in accept(&listener, connections)?.into_iter().enumerate() {

@@ -6,7 +6,7 @@ use io_uring::{Builder, IoUring, squeue};
 
 /// A ring in the fastest mode that a single thread can have: one issuer, task work deferred to its own waits and, where
 /// the kernel has it (6.6), no indirection between queue and entries.
-pub(crate) fn bare(entries: u32) -> io::Result<IoUring> {
+pub fn bare(entries: u32) -> io::Result<IoUring> {
     let mut builder: Builder = IoUring::builder();
     builder.setup_single_issuer().setup_defer_taskrun();
     let direct = builder.clone().setup_no_sqarray().build(entries);
@@ -16,7 +16,7 @@ pub(crate) fn bare(entries: u32) -> io::Result<IoUring> {
 }
 
 /// Submits what is queued and waits until at least `completions` are there.
-pub(crate) fn enter(ring: &IoUring, completions: usize) -> io::Result<()> {
+pub fn enter(ring: &IoUring, completions: usize) -> io::Result<()> {
     loop {
         match ring.submit_and_wait(completions) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -30,12 +30,12 @@ pub(crate) fn enter(ring: &IoUring, completions: usize) -> io::Result<()> {
 /// # Safety
 ///
 /// What the entry points to stays valid, and untouched, until its completion.
-pub(crate) unsafe fn push(queue: &mut squeue::SubmissionQueue<'_>, entry: &squeue::Entry) -> io::Result<()> {
+pub unsafe fn push(queue: &mut squeue::SubmissionQueue<'_>, entry: &squeue::Entry) -> io::Result<()> {
     // SAFETY: promised by the caller.
     unsafe { queue.push(entry) }.map_err(|_| io::Error::other("the submission queue is full"))
 }
 
 /// The result of a completion as the system call would have given it.
-pub(crate) fn result(result: i32) -> io::Result<usize> {
+pub fn result(result: i32) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
 }

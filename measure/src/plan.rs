@@ -10,49 +10,49 @@ use super::contest::{Against, Contestant, Goal, Sample};
 
 /// What all benchmarks of a run have in common.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
+pub struct Plan {
     /// The short version.
-    pub(crate) quick: bool,
+    pub quick: bool,
     /// Where what is measured and its load run.
-    pub(crate) cores: Cores,
+    pub cores: Cores,
     /// The backends to measure.
-    pub(crate) backends: Vec<Candidate>,
+    pub backends: Vec<Candidate>,
 }
 
 impl Plan {
     /// The rounds of a contest.
-    pub(crate) fn rounds(&self) -> usize {
+    pub fn rounds(&self) -> usize {
         if self.quick { 3 } else { 9 }
     }
 
     /// How long one turn measures, when it goes by time.
-    pub(crate) fn window(&self) -> Duration {
+    pub fn window(&self) -> Duration {
         Duration::from_millis(if self.quick { 60 } else { 400 })
     }
 
     /// How many operations one turn measures, when it goes by their number: `full`, or a tenth of it.
-    pub(crate) fn scaled(&self, full: usize) -> usize {
+    pub fn scaled(&self, full: usize) -> usize {
         if self.quick { full / 10 } else { full }
     }
 }
 
 /// A backend to measure, or the reason why this machine refuses it.
 #[derive(Clone, Debug)]
-pub(crate) struct Candidate {
+pub struct Candidate {
     /// Which.
-    pub(crate) backend: Backend,
+    pub backend: Backend,
     /// What [`Backend::check`] says.
-    pub(crate) here: Result<(), String>,
+    pub here: Result<(), String>,
 }
 
 impl Candidate {
     /// Finds out whether `backend` runs here.
-    pub(crate) fn check(backend: Backend) -> Candidate {
+    pub fn check(backend: Backend) -> Candidate {
         Candidate { backend, here: backend.check() }
     }
 
     /// The contestant whose `turn` measures this backend.
-    pub(crate) fn contestant<'a>(
+    pub fn contestant<'a>(
         &self,
         against: Option<Against>,
         goal: Option<Goal>,

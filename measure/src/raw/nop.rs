@@ -7,7 +7,7 @@ use io_uring::{IoUring, opcode};
 use super::ring::{enter, push};
 
 /// Submits `batch` nops at once and takes their completions, `batches` times. The queue of `ring` has room for a batch.
-pub(crate) fn run(ring: &mut IoUring, batch: usize, batches: usize) -> io::Result<()> {
+pub fn run(ring: &mut IoUring, batch: usize, batches: usize) -> io::Result<()> {
     let mut sum = 0;
     for _ in 0..batches {
         let mut queue = ring.submission();

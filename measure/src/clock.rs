@@ -10,11 +10,11 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// The CPU clock of one thread. Reading it after the thread has ended is an error.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ThreadClock(libc::clockid_t);
+pub struct ThreadClock(libc::clockid_t);
 
 impl ThreadClock {
     /// The calling thread's clock, for others to read.
-    pub(crate) fn of_this_thread() -> io::Result<ThreadClock> {
+    pub fn of_this_thread() -> io::Result<ThreadClock> {
         let mut id = 0;
         // SAFETY: the calling thread is alive, and `id` is a valid place for the answer.
         let error = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut id) };
@@ -25,7 +25,7 @@ impl ThreadClock {
     }
 
     /// The CPU time that the thread has used since it started.
-    pub(crate) fn read(self) -> io::Result<Duration> {
+    pub fn read(self) -> io::Result<Duration> {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: `time` is a valid place for the answer; an unknown clock is reported, not dereferenced.
         if unsafe { libc::clock_gettime(self.0, &mut time) } != 0 {
@@ -36,7 +36,7 @@ impl ThreadClock {
 }
 
 /// The CPU time of the whole process: of the calling thread to the nanosecond, of others to the last tick.
-pub(crate) fn process_cpu() -> Duration {
+pub fn process_cpu() -> Duration {
     let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(tv_sec as u64, tv_nsec as u32)
 }

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 /// Deadlines in order, with a number that tells equal ones apart.
 #[derive(Default)]
-pub(crate) struct Timers {
+pub struct Timers {
     armed: BTreeMap<(Instant, u64), u64>,
     next: u64,
 }
 
 impl Timers {
     /// Arms a timer that ends `after` from `now`; returns what cancels it.
-    pub(crate) fn arm(&mut self, now: Instant, after: Duration, token: u64) -> (Instant, u64) {
+    pub fn arm(&mut self, now: Instant, after: Duration, token: u64) -> (Instant, u64) {
         let key = (now + after, self.next);
         self.next += 1;
         self.armed.insert(key, token);
@@ -20,7 +20,7 @@ impl Timers {
     }
 
     /// Cancels a timer; its token, if it was still armed.
-    pub(crate) fn cancel(&mut self, key: (Instant, u64)) -> Option<u64> {
+    pub fn cancel(&mut self, key: (Instant, u64)) -> Option<u64> {
         self.armed.remove(&key)
     }
 }

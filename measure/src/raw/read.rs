@@ -13,7 +13,7 @@ use super::ring::{enter, push, result};
 
 /// Reads the blocks that `blocks` names, each of the size of a buffer, with all `buffers` in flight. `check` sees each.
 /// The queue of `ring` has room for an entry per buffer.
-pub(crate) fn ring(
+pub fn ring(
     ring: &mut IoUring,
     file: &File,
     mut buffers: Vec<Box<[u8]>>,
@@ -71,7 +71,7 @@ fn read_all(
 }
 
 /// The same reads, one after the other on this thread.
-pub(crate) fn pread(
+pub fn pread(
     file: &File,
     mut buffer: Box<[u8]>,
     blocks: impl IntoIterator<Item = u64>,

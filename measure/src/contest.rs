@@ -15,18 +15,18 @@ use super::stats::Spread;
 
 /// What one turn of one contestant showed.
 #[derive(Clone, Debug)]
-pub(crate) struct Sample {
+pub struct Sample {
     /// Operations per second of wall time.
-    pub(crate) rate: f64,
+    pub rate: f64,
     /// CPU time per operation of the measured side, in nanoseconds.
-    pub(crate) cpu_ns: f64,
+    pub cpu_ns: f64,
     /// Further numbers by name, for the report.
-    pub(crate) also: Vec<(&'static str, f64)>,
+    pub also: Vec<(&'static str, f64)>,
 }
 
 impl Sample {
     /// What `count` operations took, by the clock on the wall and on the CPU.
-    pub(crate) fn of(count: usize, wall: Duration, cpu: Duration) -> Sample {
+    pub fn of(count: usize, wall: Duration, cpu: Duration) -> Sample {
         Sample {
             rate: count as f64 / wall.as_secs_f64(),
             cpu_ns: cpu.as_secs_f64() * 1e9 / count as f64,
@@ -37,17 +37,17 @@ impl Sample {
 
 /// What a contestant is compared with.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Against {
+pub struct Against {
     /// The hand-written contestant, by its place in the contest: it stands below the line.
-    pub(crate) place: usize,
+    pub place: usize,
     /// Which of their numbers.
-    pub(crate) number: Number,
+    pub number: Number,
 }
 
 /// A number that a ratio is formed of.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Number {
+pub enum Number {
     /// CPU time per operation: less is better.
     Cpu,
     /// Operations per second: more is better.
@@ -56,7 +56,7 @@ pub(crate) enum Number {
 
 /// What a contestant is expected to reach. Judged by medians.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Goal {
+pub enum Goal {
     /// At most so many times the number of the hand-written loop.
     RatioAtMost(f64),
     /// At least so many times the number of the hand-written loop.
@@ -75,51 +75,51 @@ impl Number {
 }
 
 /// One of the ways to do the work.
-pub(crate) struct Contestant<'a> {
+pub struct Contestant<'a> {
     /// How the report calls it.
-    pub(crate) name: String,
+    pub name: String,
     /// The backend of this library that it measures; `None` for a hand-written loop.
-    pub(crate) backend: Option<Backend>,
+    pub backend: Option<Backend>,
     /// What it is divided by.
-    pub(crate) against: Option<Against>,
+    pub against: Option<Against>,
     /// How good it should be.
-    pub(crate) goal: Option<Goal>,
+    pub goal: Option<Goal>,
     /// One turn; or why it has none on this machine.
-    pub(crate) turn: Result<Turn<'a>, String>,
+    pub turn: Result<Turn<'a>, String>,
 }
 
 impl<'a> Contestant<'a> {
     /// A hand-written loop, which nobody is judged by but those who are measured against it.
-    pub(crate) fn by_hand(name: &str, turn: impl FnMut() -> io::Result<Sample> + 'a) -> Contestant<'a> {
+    pub fn by_hand(name: &str, turn: impl FnMut() -> io::Result<Sample> + 'a) -> Contestant<'a> {
         Contestant { name: name.to_owned(), backend: None, against: None, goal: None, turn: Ok(Box::new(turn)) }
     }
 }
 
 /// Measures once.
-pub(crate) type Turn<'a> = Box<dyn FnMut() -> io::Result<Sample> + 'a>;
+pub type Turn<'a> = Box<dyn FnMut() -> io::Result<Sample> + 'a>;
 
 /// Contestants with the same work to do.
-pub(crate) struct Contest<'a> {
+pub struct Contest<'a> {
     /// The benchmark: `echo`, `nop` ...
-    pub(crate) benchmark: &'static str,
+    pub benchmark: &'static str,
     /// The work, in words.
-    pub(crate) work: String,
+    pub work: String,
     /// What is counted: `request`, `nop` ...
-    pub(crate) unit: &'static str,
+    pub unit: &'static str,
     /// How often each contestant has its turn.
-    pub(crate) rounds: usize,
+    pub rounds: usize,
     /// In the order of their turns.
-    pub(crate) contestants: Vec<Contestant<'a>>,
+    pub contestants: Vec<Contestant<'a>>,
 }
 
 impl Contest<'_> {
     /// The number of turns, for a progress bar.
-    pub(crate) fn turns(&self) -> u64 {
+    pub fn turns(&self) -> u64 {
         (self.rounds * self.contestants.len()) as u64
     }
 
     /// Runs all rounds. A contestant that fails is out of the rest of the contest, and the report says why.
-    pub(crate) fn run(mut self, progress: &ProgressBar) -> Cell {
+    pub fn run(mut self, progress: &ProgressBar) -> Cell {
         let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); self.contestants.len()];
         let mut out: Vec<Option<Outcome>> = vec![None; self.contestants.len()];
         for _ in 0..self.rounds {
