@@ -33,5 +33,5 @@ impl Clock {
 
 /// A duration in nanoseconds; 584 years and more are that.
 pub(crate) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos().into())
 }

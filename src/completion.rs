@@ -36,7 +36,8 @@ pub struct Completion {
     pub(crate) token: Token,
     pub(crate) id: OpId,
     pub(crate) part: Part,
-    pub(crate) transferred: usize,
+    /// Bytes that parts of the operation have moved, in case it ends with an error.
+    pub(crate) before: usize,
     pub(crate) vtable: &'static VTable,
     /// Holds the payload of `vtable`'s operation, from the slot.
     pub(crate) room: Room,
@@ -109,7 +110,10 @@ impl Completion {
     /// # }
     /// ```
     pub fn transferred(&self) -> usize {
-        self.transferred
+        match (&self.means, self.outcome.value()) {
+            (Means::Count | Means::Buffer(_), Some(n)) => n,
+            _ => self.before,
+        }
     }
 
     /// The operation's name.
@@ -219,7 +223,7 @@ impl fmt::Debug for Completion {
             .field("token", &self.token)
             .field("id", &self.id)
             .field("more", &self.more())
-            .field("transferred", &self.transferred)
+            .field("transferred", &self.transferred())
             .field("result", &self.outcome.result())
             .finish()
     }

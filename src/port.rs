@@ -22,7 +22,7 @@ use crate::op::raw::{Lane, RawOp};
 use crate::outcome::Outcome;
 use crate::payload::VTable;
 use crate::poster::{Inbox, Mail, Poster};
-use crate::slot::{NONE, OpId, Slots, State};
+use crate::slot::{Head, NONE, OpId, Slots, State};
 use crate::starved::Starved;
 use crate::sys::{self, ForkGuard, Object, Source};
 use crate::timer::Wheel;
@@ -232,18 +232,16 @@ impl Port {
     #[inline]
     pub fn submit<O: Operation>(&mut self, operation: O, token: Token) -> OpId {
         let slot = self.core.slots.allocate();
-        let room = self.core.slots.payload(slot);
+        let vtable = table::<O::Of>();
+        let (head, room) = self.core.slots.parts(slot);
+        (head.token, head.vtable) = (token, vtable);
+        let id = OpId::new(slot, head.generation);
         let placed = Cell::new(false);
         // SAFETY: the slot was just allocated, so its room is empty; it stays in place until the slot
         // is released.
         let place = unsafe { Place::new(room, &placed, &self.core.scratch, &self.clock) };
-        let vtable = table::<O::Of>();
         let unsubmitted = Unsubmitted { slots: &mut self.core.slots, slot, vtable, placed: &placed };
         let lowered = operation.lower(place);
-        let head = unsubmitted.slots.head_mut(slot);
-        head.token = token;
-        head.vtable = vtable;
-        let id = OpId::new(slot, head.generation);
         std::mem::forget(unsubmitted);
         self.launch(slot, lowered);
         id
@@ -489,7 +487,6 @@ impl Port {
             }
         };
         head.raw = raw;
-        head.lane = raw.lane();
         if self.fork.is_child() {
             return self.conclude_late(slot, Outcome::refused(Refusal::Forked));
         }
@@ -521,7 +518,7 @@ impl Port {
             }
             let kind = self.core.handles.entry(index).kind;
             let head = self.core.slots.head_mut(slot);
-            (head.handle, head.kind) = (index, Some(kind));
+            (head.handle, head.lane, head.kind) = (index, raw.lane(), Some(kind));
             self.core.handles.link(&mut self.core.slots, slot);
             if let RawOp::Connect { .. } = raw {
                 self.core.handles.entry_mut(index).connecting = true;
@@ -622,14 +619,19 @@ impl Port {
         let head = self.core.slots.head_mut(slot);
         if more {
             head.reported = false;
-            self.has_tried(slot);
+            has_tried(head, &mut self.starved);
             return Some(event);
         }
         let may_go_on = head.raw.may_go_on() || outcome.errno().is_some_and(error::would_block);
         if may_go_on {
             return self.settle_composite(slot, outcome);
         }
-        Some(Event { slot, more, outcome: self.conclude(slot, outcome) })
+        has_tried(head, &mut self.starved);
+        let outcome = conclude(head, &mut self.wheel, &mut self.core.handles, slot, outcome);
+        if head.handle != NONE {
+            self.leave_lane(slot);
+        }
+        Some(Event { slot, more, outcome })
     }
 
     /// The same for those that may go on after an event of the backend.
@@ -641,7 +643,7 @@ impl Port {
             // One shot of a multishot operation, where the backend has no more. It starts again when this one has
             // been reported (or ends, if it was given up), in turn with those that wait for a buffer.
             head.reported = false;
-            self.has_tried(slot);
+            has_tried(head, &mut self.starved);
             self.starts.push_back(slot);
             return Some(Event { slot, more: true, outcome });
         }
@@ -697,18 +699,6 @@ impl Port {
         head.number = self.starved.wait(head.number, id);
     }
 
-    /// An operation that may have waited for a buffer has had one, or ends.
-    #[inline(always)]
-    fn has_tried(&mut self, slot: u32) {
-        let head = self.core.slots.head_mut(slot);
-        if head.number != 0 {
-            head.number = 0;
-            if head.state != State::Parked {
-                self.starved.has_tried();
-            }
-        }
-    }
-
     /// Lets an operation rest before it is tried again.
     fn park(&mut self, slot: u32) {
         self.core.slots.head_mut(slot).state = State::Parked;
@@ -716,20 +706,10 @@ impl Port {
     }
 
     /// An operation is over: the system has let go of it.
-    #[inline(always)]
-    fn conclude(&mut self, slot: u32, mut outcome: Outcome) -> Outcome {
-        self.has_tried(slot);
+    fn conclude(&mut self, slot: u32, outcome: Outcome) -> Outcome {
         let head = self.core.slots.head_mut(slot);
-        if std::mem::take(&mut head.armed) {
-            self.wheel.disarm(slot);
-        }
-        if outcome.is_empty() && head.handle != NONE {
-            outcome = self.core.handles.entry_mut(head.handle).truth(&head.raw, outcome);
-        }
-        if head.timed_out && outcome.errno() == Some(error::CANCELLED) {
-            outcome = Outcome::error(error::TIMED_OUT);
-        }
-        head.state = State::Finished;
+        has_tried(head, &mut self.starved);
+        let outcome = conclude(head, &mut self.wheel, &mut self.core.handles, slot, outcome);
         if head.handle != NONE {
             self.leave_lane(slot);
         }
@@ -899,7 +879,7 @@ impl Port {
     fn complete(&mut self, event: Event) -> Completion {
         let Event { slot, more, outcome } = event;
         self.handed_out += 1;
-        let head = self.core.slots.head(slot);
+        let (head, room) = self.core.slots.parts(slot);
         let means = match head.raw {
             RawOp::Accept { .. } => Means::Accepted {
                 kind: head.kind.filter(|kind| kind.is_stream()),
@@ -910,16 +890,15 @@ impl Port {
             RawOp::RecvPooled { .. } => Means::Buffer(self.core.pool.clone()),
             _ => Means::Count,
         };
-        let counts = matches!(means, Means::Count | Means::Buffer(_));
         let completion = Completion {
             token: head.token,
             id: OpId::new(slot, head.generation),
             part: if more { Part::NotLast } else { Part::Last },
-            transferred: outcome.value().filter(|_| counts).unwrap_or(head.transferred),
+            before: head.transferred,
             vtable: head.vtable,
             // SAFETY: for the final completion the system has let go of the payload, and releasing the slot
             // below makes this the only copy; the payload of a multishot operation is ().
-            room: unsafe { *self.core.slots.payload(slot) },
+            room: unsafe { *room },
             outcome,
             means,
         };
@@ -966,6 +945,33 @@ impl Port {
         }
         true
     }
+}
+
+/// An operation that may have waited for a buffer has had one, or ends.
+#[inline(always)]
+fn has_tried(head: &mut Head, starved: &mut Starved) {
+    if head.number != 0 {
+        head.number = 0;
+        if head.state != State::Parked {
+            starved.has_tried();
+        }
+    }
+}
+
+/// What an operation that is over really resulted in; it leaves its lane next.
+#[inline(always)]
+fn conclude(head: &mut Head, wheel: &mut Wheel, handles: &mut Handles, slot: u32, mut outcome: Outcome) -> Outcome {
+    if std::mem::take(&mut head.armed) {
+        wheel.disarm(slot);
+    }
+    if outcome.is_empty() && head.handle != NONE {
+        outcome = handles.entry_mut(head.handle).truth(&head.raw, outcome);
+    }
+    if head.timed_out && outcome.errno() == Some(error::CANCELLED) {
+        outcome = Outcome::error(error::TIMED_OUT);
+    }
+    head.state = State::Finished;
+    outcome
 }
 
 /// Where the generations of a port's handles and operations begin: far from those of other ports, so that

@@ -39,7 +39,7 @@ impl Parcel {
             token: this.token,
             id: OpId::new(NONE, 0),
             part: Part::Last,
-            transferred: 0,
+            before: 0,
             vtable: this.vtable,
             room: this.room,
             outcome: Outcome::done(0),

@@ -168,6 +168,14 @@ impl Slots {
         unsafe { &mut (*self.slot(index)).head }
     }
 
+    /// Both parts of slot `index`, found once.
+    #[inline]
+    pub(crate) fn parts(&mut self, index: u32) -> (&mut Head, *mut Room) {
+        let slot = self.slot(index);
+        // SAFETY: as for `head_mut` and `payload`.
+        unsafe { (&mut (*slot).head, &raw mut (*slot).payload) }
+    }
+
     /// Where the payload of slot `index` is. Who may use it: see the module's list of states.
     #[inline]
     pub(crate) fn payload(&self, index: u32) -> *mut Room {

@@ -20,6 +20,7 @@ mod probe;
 use super::blocking::Blocking;
 use super::perform::{close, perform};
 use super::{Cancelled, Started};
+use crate::buf::pool::Pool;
 use crate::builder::Builder;
 use crate::core::{Core, Event};
 use crate::error;
@@ -237,7 +238,8 @@ impl Uring {
 
     #[inline]
     pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
-        let head = core.slots.head(slot);
+        let head = core.slots.head_mut(slot);
+        head.polled = false;
         // Not a copy: it was written in parts a moment ago, and reading it as a whole would wait for that.
         let raw = &head.raw;
         let entry = (head.handle != NONE).then(|| core.handles.entry(head.handle));
@@ -245,13 +247,12 @@ impl Uring {
         if !self.pool_ready
             && let RawOp::RecvPooled { .. } = raw
         {
-            self.set_up_pool(core);
+            self.set_up_pool(&core.pool);
         }
         let plan = self.plan(raw, kind);
         if let Plan::Native = plan {
             let entry = entry::build(raw, fd, kind, &self.probe, &core.pool);
             self.push(entry.user_data(u64::from(slot)));
-            core.slots.head_mut(slot).polled = false;
             return Started::Pending;
         }
         self.start_otherwise(core, slot, plan)
@@ -300,13 +301,13 @@ impl Uring {
 
     /// Gives the kernel a ring of the pool's buffers, or finds that this cannot be.
     #[cold]
-    fn set_up_pool(&mut self, core: &Core) {
+    fn set_up_pool(&mut self, pool: &Pool) {
         self.pool_ready = true;
         if !self.probe.buffer_ring {
             return;
         }
         let registered =
-            PoolRing::register(&self.ring, core.pool.buffers()).and_then(|ring| core.pool.publish_to(Box::new(ring)));
+            PoolRing::register(&self.ring, pool.buffers()).and_then(|ring| pool.publish_to(Box::new(ring)));
         self.probe.buffer_ring = registered.is_ok();
     }
 
