@@ -8,7 +8,8 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,7 @@ pub(crate) fn tests() -> Vec<Case> {
         ],
         each_backend: [
             a_cancel_through_a_full_queue_lets_the_operation_end,
+            a_cancel_that_finds_nothing_is_repeated,
             a_short_datagram_does_not_mean_drained,
             an_edge_may_stand_for_many_connections,
         ],
@@ -47,9 +49,10 @@ const TRAPS: &[(&str, &[&str])] = &[
         &["c03::every_kind_is_cancelled_through_a_queue_of_one", "c03::thousands_of_cancels_pass_a_queue_of_one"],
     ),
     (
-        "a cancel that finds nothing is repeated before the operation could go on",
+        "a cancel that finds nothing, though its operation goes on, is lost, or repeated for ever",
         &[
             "traps::a_cancel_through_a_full_queue_lets_the_operation_end",
+            "traps::a_cancel_that_finds_nothing_is_repeated",
             "c03::a_cancel_is_not_lost_when_the_object_becomes_ready_at_that_moment",
         ],
     ),
@@ -203,6 +206,43 @@ fn a_cancel_through_a_full_queue_lets_the_operation_end(backend: Backend) {
         }
         assert_eq!(port.in_flight(), 0);
     }
+}
+
+/// What the kernel found ready as it began to wait for it, it starts over; a cancel that comes in between finds nothing,
+/// and then there may be nothing to receive after all, and the receive waits.
+fn a_cancel_that_finds_nothing_is_repeated(backend: Backend) {
+    let mut port = port(backend);
+    let (near, mut far) = unix_pair();
+    let thief = near.try_clone().expect("a duplicate");
+    let handle = port.attach(near).expect("attach");
+    let flickers = Arc::new(AtomicBool::new(true));
+    let goes_on = flickers.clone();
+    // Data that comes, and is taken away by another reader, all the time; but not behind the end of a round.
+    let (round, rounds) = mpsc::sync_channel::<()>(0);
+    let (ended, end) = mpsc::channel();
+    let flickering = thread::spawn(move || {
+        for () in rounds {
+            while goes_on.load(SeqCst) {
+                far.write_all(b"x").expect("write");
+                let _ = rustix::net::recv(&thief, &mut [0; 1], rustix::net::RecvFlags::DONTWAIT);
+            }
+            ended.send(()).expect("the test waits for it");
+        }
+    });
+    for _ in 0..3000 {
+        flickers.store(true, SeqCst);
+        round.send(()).expect("the other thread");
+        // Both in one submission: the receive and its cancel.
+        let id = port.submit(op::Recv::new(handle, [0; 1]), Token(0));
+        port.cancel(id);
+        let _ = port.wait(Some(Duration::ZERO)).expect("wait");
+        flickers.store(false, SeqCst);
+        end.recv().expect("the other thread");
+        let (result, _) = one(&mut port).unpack::<op::Recv<[u8; 1]>>();
+        assert!(result.as_ref().is_ok_and(|&n| n == 1) || result.is_err_and(|error| error::is_cancelled(&error)));
+    }
+    drop(round);
+    flickering.join().expect("no panic");
 }
 
 fn a_short_datagram_does_not_mean_drained(backend: Backend) {
