@@ -96,6 +96,12 @@ fn readiness(fd: BorrowedFd<'_>, direction: Direction) -> Outcome {
     }
 }
 
+/// What a socket's send came to. A datagram for which there is no room at the receiver is to wait, whatever the system's
+/// word for that.
+fn sent(kind: Kind, outcome: Outcome) -> Outcome {
+    if kind == Kind::Datagram && outcome.errno() == Some(quirks::FULL) { Outcome::error(libc::EAGAIN) } else { outcome }
+}
+
 /// Starts a connect, or (`begun`) asks how it went.
 fn connect(fd: BorrowedFd<'_>, scratch: *const crate::scratch::Scratch, begun: &mut bool) -> Outcome {
     if *begun && let Ok(Err(errno)) | Err(errno) = rustix::net::sockopt::socket_error(fd) {
@@ -158,7 +164,7 @@ pub(crate) fn perform(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind, pool: &Po
             // SAFETY: see above.
             let bytes = unsafe { bytes(buf, len) };
             if kind.is_socket() {
-                return again(|| rustix::net::send(fd, bytes, SendFlags::DONTWAIT | quirks::NO_SIGNAL));
+                return sent(kind, again(|| rustix::net::send(fd, bytes, SendFlags::DONTWAIT | quirks::NO_SIGNAL)));
             }
             let buffer = libc::iovec { iov_base: buf.cast_mut().cast(), iov_len: bytes.len() };
             quirks::write_without_signal(fd, &raw const buffer, 1)
@@ -180,7 +186,7 @@ pub(crate) fn perform(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind, pool: &Po
             if kind.is_socket() {
                 let flags = libc::MSG_DONTWAIT | quirks::NO_SIGNAL.bits() as i32;
                 // SAFETY: as above.
-                return again_c(|| unsafe { libc::sendmsg(fd.as_raw_fd(), &scratch.header, flags) });
+                return sent(kind, again_c(|| unsafe { libc::sendmsg(fd.as_raw_fd(), &scratch.header, flags) }));
             }
             let (list, count) = scratch.iovecs();
             quirks::write_without_signal(fd, list, count)

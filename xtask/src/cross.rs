@@ -44,6 +44,23 @@ pub(crate) fn clippy_freebsd() -> Outcome {
     clippy(FREEBSD)
 }
 
+/// The other systems with a kqueue, and Apple's other ones by the name of one of them: the library alone.
+pub(crate) fn clippy_netbsd() -> Outcome {
+    clippy_library("x86_64-unknown-netbsd")
+}
+
+pub(crate) fn clippy_openbsd() -> Outcome {
+    clippy_library("x86_64-unknown-openbsd")
+}
+
+pub(crate) fn clippy_dragonfly() -> Outcome {
+    clippy_library("x86_64-unknown-dragonfly")
+}
+
+pub(crate) fn clippy_ios() -> Outcome {
+    clippy_library("aarch64-apple-ios")
+}
+
 pub(crate) fn link_macos() -> Outcome {
     link_with_zig(MACOS)
 }

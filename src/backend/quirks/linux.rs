@@ -1,10 +1,10 @@
-//! Linux: accept4(2), `MSG_NOSIGNAL`, `RWF_NOSIGNAL`, statx(2).
+//! Linux: `RWF_NOSIGNAL`, statx(2), a socket that tells its protocol.
 
-use super::signal::write_masked;
+use super::signal::write_without_signal as write_masked;
 use crate::backend::perform::again_c;
 use crate::outcome::Outcome;
 use crate::scratch::Scratch;
-use rustix::net::{SendFlags, SocketFlags};
+use rustix::net::SendFlags;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -13,10 +13,8 @@ pub(crate) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 /// pwritev2(2), "RWF_NOSIGNAL", since Linux 6.18.
 pub(crate) const RWF_NOSIGNAL: i32 = 0x100;
 
-pub(crate) fn accept(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(rustix::io::retry_on_intr(|| rustix::net::accept_with(fd, flags))?)
-}
+/// What sending to a receiver that is full fails with.
+pub(crate) const FULL: i32 = libc::EAGAIN;
 
 /// Whether a stream socket is a TCP one.
 pub(crate) fn is_tcp(socket: &OwnedFd) -> io::Result<bool> {

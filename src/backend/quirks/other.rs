@@ -1,27 +1,21 @@
 //! Unix systems other than Linux.
 
-pub(crate) use super::signal::write_masked as write_without_signal;
+pub(crate) use super::signal::write_without_signal;
 use crate::backend::perform::again_c;
 use crate::outcome::Outcome;
 use crate::scratch::Scratch;
-use crate::sys::set_nonblocking;
 use rustix::net::SendFlags;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 
-/// Darwin has no such flag; its sockets get `SO_NOSIGPIPE` when they are attached.
-#[cfg(any(target_os = "macos", target_os = "ios"))]
+/// Darwin has no such flag: a descriptor is silenced when it is attached.
+#[cfg(target_vendor = "apple")]
 pub(crate) const NO_SIGNAL: SendFlags = SendFlags::empty();
-#[cfg(not(any(target_os = "macos", target_os = "ios")))]
+#[cfg(not(target_vendor = "apple"))]
 pub(crate) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 
-/// Close-on-exec is set by a second call: a fork between the two inherits the descriptor.
-pub(crate) fn accept(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let fd = rustix::io::retry_on_intr(|| rustix::net::accept(fd))?;
-    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
-    set_nonblocking(&fd, true)?;
-    Ok(fd)
-}
+/// What sending to a receiver that is full fails with, or to an interface whose queue is.
+pub(crate) const FULL: i32 = libc::ENOBUFS;
 
 /// Whether a stream socket is a TCP one, by its family: not every system tells a socket's protocol.
 pub(crate) fn is_tcp(socket: &OwnedFd) -> io::Result<bool> {
@@ -31,6 +25,12 @@ pub(crate) fn is_tcp(socket: &OwnedFd) -> io::Result<bool> {
 }
 
 pub(crate) fn sync(fd: RawFd, _data: bool) -> Outcome {
+    // Darwin's fsync leaves the data in the disk's own cache.
+    #[cfg(target_vendor = "apple")]
+    // SAFETY: a call without pointers.
+    if unsafe { libc::fcntl(fd, libc::F_FULLFSYNC) } == 0 {
+        return Outcome::done(0);
+    }
     // SAFETY: a call without pointers.
     again_c(|| unsafe { libc::fsync(fd) } as isize)
 }

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// writev(2) with `SIGPIPE` blocked in this thread; one that the call itself raised is taken back.
-pub(crate) fn write_masked(fd: BorrowedFd<'_>, list: *const libc::iovec, count: usize) -> Outcome {
+pub(crate) fn write_without_signal(fd: BorrowedFd<'_>, list: *const libc::iovec, count: usize) -> Outcome {
     let mut pipe = MaybeUninit::<libc::sigset_t>::uninit();
     let mut old = MaybeUninit::<libc::sigset_t>::uninit();
     let mut pending = MaybeUninit::<libc::sigset_t>::uninit();
@@ -27,19 +27,22 @@ pub(crate) fn write_masked(fd: BorrowedFd<'_>, list: *const libc::iovec, count: 
     }
 }
 
+/// Nothing to be done once for a descriptor: each write is without a signal.
+pub(crate) fn silence(_fd: BorrowedFd<'_>) {}
+
 /// # Safety
 /// `set` points to an initialized set.
-#[cfg(not(any(target_os = "macos", target_os = "ios", target_os = "openbsd")))]
+#[cfg(not(target_os = "openbsd"))]
 unsafe fn take_pending(set: *const libc::sigset_t) {
     // SAFETY: the caller's; a zero timespec is a value.
     unsafe { libc::sigtimedwait(set, std::ptr::null_mut(), &std::mem::zeroed()) };
 }
 
-/// Systems without sigtimedwait(2): the signal is pending, so sigwait(3) does not block.
+/// OpenBSD has no sigtimedwait(2): the signal is pending, so sigwait(3) does not block.
 ///
 /// # Safety
 /// `set` points to an initialized set.
-#[cfg(any(target_os = "macos", target_os = "ios", target_os = "openbsd"))]
+#[cfg(target_os = "openbsd")]
 unsafe fn take_pending(set: *const libc::sigset_t) {
     let mut signal = 0;
     let mut pending = MaybeUninit::<libc::sigset_t>::uninit();

@@ -29,6 +29,7 @@ pub(crate) mod poll;
 
 use super::blocking::Blocking;
 use super::perform::{close, is_ready, perform};
+use super::quirks::silence;
 use super::{Cancelled, Started};
 use crate::builder::Builder;
 use crate::core::{Core, Event};
@@ -42,7 +43,7 @@ use crate::slot::{NONE, State};
 use crate::sys::{Notes, Source, set_nonblocking};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -357,6 +358,9 @@ impl<S: Selector> Reactor<S> {
     }
 
     pub(crate) fn attach(&mut self, source: &Source, kind: Kind) -> io::Result<Notes> {
+        if kind != Kind::File {
+            silence(source.fd.as_fd());
+        }
         let flag_changed = self.prepare(source, kind)?;
         Ok(Notes { flag_changed, ..Notes::default() })
     }

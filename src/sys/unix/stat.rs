@@ -11,6 +11,18 @@ fn time(seconds: i64, nanos: u32) -> SystemTime {
     second + Duration::from_nanos(u64::from(nanos))
 }
 
+/// The nanoseconds of the last access and of the last change.
+#[cfg(not(any(target_os = "linux", target_os = "netbsd")))]
+fn nanos(s: &libc::stat) -> (libc::c_long, libc::c_long) {
+    (s.st_atime_nsec as _, s.st_mtime_nsec as _)
+}
+
+/// The same, under the names that NetBSD has for them.
+#[cfg(target_os = "netbsd")]
+fn nanos(s: &libc::stat) -> (libc::c_long, libc::c_long) {
+    (s.st_atimensec, s.st_mtimensec)
+}
+
 impl Stat {
     #[cfg(target_os = "linux")]
     pub(crate) fn of(scratch: &Scratch) -> Stat {
@@ -34,8 +46,8 @@ impl Stat {
             len: s.st_size as u64,
             inode: s.st_ino as u64,
             links: s.st_nlink as u64,
-            accessed: time(s.st_atime as i64, s.st_atime_nsec as u32),
-            modified: time(s.st_mtime as i64, s.st_mtime_nsec as u32),
+            accessed: time(s.st_atime as i64, nanos(s).0 as u32),
+            modified: time(s.st_mtime as i64, nanos(s).1 as u32),
         }
     }
 
