@@ -682,6 +682,7 @@ fn a_timed_wait_costs_one_system_call(backend: Backend) {
     let wait = |port: &mut Port| assert!(!port.wait(Some(Duration::from_millis(5))).expect("wait"));
     wait(&mut port);
     let (calls, ()) = count(|| wait(&mut port));
+    let calls = without_libkqueue(backend, calls);
     assert_eq!((calls.of_any(&WAITS), calls.total()), (1, 1), "{calls}");
     // Nor is it more when there is something in flight, a timer that stands among it.
     port.submit(op::Timer::after(Duration::from_secs(3600)), Token(0));
@@ -690,6 +691,7 @@ fn a_timed_wait_costs_one_system_call(backend: Backend) {
     port.submit(op::Recv::new(conn, vec![0; 10]), Token(0));
     wait(&mut port);
     let (calls, ()) = count(|| wait(&mut port));
+    let calls = without_libkqueue(backend, calls);
     assert_eq!((calls.of_any(&WAITS), calls.total()), (1, 1), "{calls}");
 }
 
@@ -701,6 +703,7 @@ fn a_timer_costs_one_system_call(backend: Backend) {
             while !port.wait(None).expect("wait") {}
             one(&mut port).unpack::<op::Timer>().expect("a timer");
         });
+        let calls = without_libkqueue(backend, calls);
         assert_eq!((calls.of_any(&WAITS), calls.total()), (1, 1), "a timer of {delay} ms: {calls}");
     }
 }
@@ -714,6 +717,7 @@ fn a_post_to_a_port_that_is_awake_makes_no_system_call(backend: Backend) {
     };
     exchange(&mut port);
     let (calls, ()) = count(|| exchange(&mut port));
+    let calls = without_libkqueue(backend, calls);
     assert!(calls.of_any(&WAITS) <= 1, "{calls}");
     assert_eq!(calls.except(&WAITS).total(), 0, "{calls}");
 }

@@ -44,9 +44,7 @@ struct Subject {
 
 impl Subject {
     fn port(&self, script: &Script) -> std::io::Result<Port> {
-        // Of two events of one descriptor libkqueue loses the second when the list is full.
-        let entries = if is_libkqueue(self.backend) { 512 } else { script.entries.into() };
-        let builder = Port::builder().backend(self.backend).entries(entries);
+        let builder = Port::builder().backend(self.backend).entries(script.entries.into());
         let builder = builder.pool(script.pool.0, script.pool.1).threads(script.threads);
         self.without.iter().fold(builder, |builder, feature| builder.without(feature)).build()
     }

@@ -11,7 +11,7 @@ use crate::toolchain::{host, output, target_folder};
 /// Where libkqueue was installed, if pkg-config does not know it.
 const FOLDER: &str = "ANYPORT_LIBKQUEUE";
 
-/// The selector's own tests; every test of the contract on this backend; and the oracle, which compares its traces to
+/// The selector's own tests and those of what it builds on; every test of the contract on this backend; and the oracle, which compares its traces to
 /// those of the other backends.
 pub(crate) fn over_libkqueue() -> Outcome {
     let host = host()?;

@@ -14,7 +14,7 @@ use super::{Report, Selector};
 use crate::handle::Kind;
 use crate::op::raw::Direction;
 use crate::poster::Inbox;
-use crate::sys::unix::kqueue::{Event, Filter};
+use crate::sys::unix::kqueue::{Event, Filter, LEAST_ROOM};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
@@ -76,14 +76,8 @@ impl Selector for Kqueue {
     fn new(events: usize, inbox: &Arc<Inbox>) -> io::Result<Kqueue> {
         inbox.waker().queue()?;
         let (changes, watched) = (Vec::new(), Vec::new());
-        Ok(Kqueue {
-            inbox: inbox.clone(),
-            changes,
-            events: Vec::with_capacity(events),
-            room: events,
-            watched,
-            added: 0,
-        })
+        let room = events.max(LEAST_ROOM);
+        Ok(Kqueue { inbox: inbox.clone(), changes, events: Vec::with_capacity(room), room, watched, added: 0 })
     }
 
     fn add(&mut self, fd: BorrowedFd<'_>, kind: Kind, handle: u32, generation: u32) -> io::Result<()> {

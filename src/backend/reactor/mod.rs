@@ -165,15 +165,19 @@ fn drained(raw: &RawOp, n: usize, entry: &Entry, pool_buffer: usize) -> bool {
     }
 }
 
-/// Whether this is how a call reports an error that its socket had before, or how it looks after somebody else has
-/// taken that error up: a failure, or the end of a stream.
-fn tells_of_errors(raw: &RawOp, kind: Kind, outcome: Outcome) -> bool {
-    match (outcome.value(), outcome.errno()) {
-        (Some(0), _) => {
-            kind.is_stream() && matches!(raw, RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::RecvPooled { .. })
-        }
-        (_, Some(errno)) => errno != error::NO_BUFFER && !matches!(raw, RawOp::Shutdown { .. }),
-        _ => false,
+/// Whether the error that came with an edge is what this outcome stands for: the call reports the socket's error, or
+/// what is left to report after somebody else has taken that up.
+fn stands_for_error(raw: &RawOp, kind: Kind, outcome: Outcome) -> bool {
+    match (raw, outcome.errno()) {
+        (RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::RecvPooled { .. }, errno) => match errno {
+            Some(errno) => errno != error::NO_BUFFER,
+            None => outcome.value() == Some(0) && kind.is_stream(),
+        },
+        (RawOp::Connect { .. }, errno) => errno.is_some(),
+        // On other streams a send to a peer that is gone has an answer of its own.
+        (RawOp::Send { .. } | RawOp::SendMsg { .. }, Some(_)) if kind == Kind::Tcp => true,
+        (RawOp::Shutdown { .. }, _) => false,
+        (_, errno) => errno.is_some_and(error::would_block),
     }
 }
 
@@ -231,7 +235,7 @@ impl<S: Selector> Reactor<S> {
         let entry = core.handles.entry_mut(head.handle);
         let mut outcome = perform(&mut head.raw, entry.fd(), entry.kind, &core.pool);
         if entry.notes.readiness.registered
-            && tells_of_errors(&head.raw, entry.kind, outcome)
+            && stands_for_error(&head.raw, entry.kind, outcome)
             && let Some(errno) = self.selector.take_error(entry.fd())
         {
             outcome = Outcome::error(errno);

@@ -15,6 +15,7 @@ use std::{env, process, thread};
 use anyport::Backend;
 use libtest_mimic::{Arguments, Trial};
 
+use super::libkqueue::settle_libkqueue;
 use super::skip::{self, Skipped};
 
 /// Set in the process of an isolated trial: the full name of the trial it is to run.
@@ -164,6 +165,7 @@ fn run_body(job: &Job) {
             if let Err(why) = (job.check)(backend) {
                 skip::skip(why);
             }
+            settle_libkqueue();
             test(backend);
         }
         (Body::Once(test), _) => test(),

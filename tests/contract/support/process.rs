@@ -8,11 +8,13 @@ use std::path::PathBuf;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use super::libkqueue::settle_libkqueue;
 use super::skip::skip_elsewhere;
 
 /// The open descriptors and what each refers to (`socket:[123]`, `anon_inode:[eventpoll]`, a path), without the one
 /// that this reading itself opens.
 pub(crate) fn descriptors() -> BTreeMap<RawFd, String> {
+    settle_libkqueue();
     let folder = fs::read_dir("/proc/self/fd").expect("/proc/self/fd");
     let paths: Vec<_> = folder.flatten().map(|entry| entry.path()).collect();
     // The folder's own descriptor is closed by now, so its link no longer resolves.

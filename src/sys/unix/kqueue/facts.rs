@@ -194,21 +194,6 @@ mod libkqueue {
         assert!(nothing(&queue), "it is writable all the same");
     }
 
-    /// A kernel reports the end with the bytes whatever else is watched.
-    #[test]
-    fn it_forgets_to_look_for_the_end_when_writing_is_watched_after_reading() {
-        let queue = Queue::new().expect("a queue");
-        let (near, mut far) = tcp_pair();
-        assert!(call(&queue, &[Event::add(Filter::Read, ident(&near), 0)], 8, false).is_empty());
-        assert_eq!(only(&queue, &[Event::add(Filter::Write, ident(&near), 0)]).filter(), Some(Filter::Write));
-        far.write_all(b"1").expect("write");
-        drop(far);
-        std::thread::sleep(Duration::from_millis(20));
-        let events = call(&queue, &[], 8, true);
-        assert!(events.iter().any(|event| event.filter() == Some(Filter::Read) && event.data() == 1));
-        assert!(!events.iter().any(Event::is_end), "the end is there, and it does not say so");
-    }
-
     /// A kernel counts all bytes, behind a mark of urgent data too.
     #[test]
     fn it_counts_the_bytes_before_urgent_data_only() {

@@ -16,3 +16,6 @@ pub(crate) use waker::Waker;
 use libc as system;
 #[cfg(anyport_libkqueue)]
 use libkqueue as system;
+
+/// Events that a call must have room for at least: libkqueue loses some of those that it has no room for.
+pub(crate) const LEAST_ROOM: usize = if cfg!(anyport_libkqueue) { 512 } else { 1 };
