@@ -4,12 +4,13 @@
 //! that was sent, in order, and nothing that should have completed still waits.
 //!
 //! It runs in lives: each is a port with options of its own, and ends either by closing and cancelling everything, or by
-//! dropping the port with everything in flight. `world` is a life and what can be done in it, `settle` takes
+//! dropping the port with everything in flight. `world` is a life, `act` what can be done in it, `settle` takes
 //! completions up, `pair` is what two ends have said to each other, `ledger` the buffers.
 //!
 //! `cargo test` runs a short one. The seed decides what is done, but not how the system lets it race, so a failure need
 //! not come again with its seed; it tells the life's own seed.
 
+mod act;
 mod ledger;
 mod pair;
 mod settle;

@@ -1,5 +1,5 @@
-//! One life of the soak: a port, what is attached to it, and what is in flight; and what can be done with them, chosen at
-//! random. `settle` takes the completions up.
+//! One life of the soak: a port, what is attached to it, and what is in flight. `act` does something with them, `settle`
+//! takes the completions up.
 //!
 //! Invariant: every operation is in `ops` from its submission until its final completion was taken, and counted at the
 //! end that it is on; nothing is removed otherwise.
@@ -15,27 +15,21 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyport::buf::PoolBuf;
-use anyport::op::{self, Operation};
+use anyport::op::Operation;
 use anyport::{Backend, Handle, OpId, Port, Poster, Source, Token};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use super::Report;
-use super::ledger::{self, LONGEST, Ledger, SIZE};
+use super::ledger::Ledger;
 use super::pair::{Kind, Pair};
 use crate::support::*;
 
 /// Pairs of ends that are kept up.
 const PAIRS: usize = 24;
-/// Connections by accept and connect, of which only the port's own behaviour is checked.
-const STRANGERS: usize = 16;
 /// Operations in flight in one direction of one end.
 const DEPTH: usize = 6;
-/// Operations in flight at all, beyond which only cancels follow.
-const MOST: usize = 1500;
 /// Buffers of the port's pool, and bytes of each.
-const POOL: (u16, usize) = (16, 512);
-/// Pool buffers that the user holds or sends from, at most, so that some are left.
-const HELD: usize = 12;
+pub(super) const POOL: (u16, usize) = (16, 512);
 /// Records of the file, and bytes of each.
 pub(super) const RECORDS: usize = 32;
 pub(super) const RECORD: usize = 1024;
@@ -102,18 +96,18 @@ pub(super) struct Op {
 }
 
 impl Op {
-    fn new(what: What) -> Op {
+    pub(super) fn new(what: What) -> Op {
         let (token, datagram, room) = (0, 0, 0);
         let (id, end, lane, bufs, piece) = (None, None, Lane::Other, [0; 2], &[][..]);
         Op { what, token, id, end, lane, bufs, room, piece, datagram, given_up: false, deadline: false }
     }
 
-    fn on(end: usize, lane: Lane, what: What) -> Op {
+    pub(super) fn on(end: usize, lane: Lane, what: What) -> Op {
         Op { end: Some(end), lane, ..Op::new(what) }
     }
 
     /// The end whose close waits for it.
-    fn counts_on(&self) -> Option<usize> {
+    pub(super) fn counts_on(&self) -> Option<usize> {
         self.end.filter(|_| self.what != What::Close)
     }
 }
@@ -139,15 +133,15 @@ pub(super) struct End {
 }
 
 impl End {
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.busy == [0; 3]
     }
 
-    fn has_room(&self, lane: Lane) -> bool {
+    pub(super) fn has_room(&self, lane: Lane) -> bool {
         !self.closing && self.busy[lane as usize] < DEPTH
     }
 
-    fn reads(&self) -> bool {
+    pub(super) fn reads(&self) -> bool {
         match &self.role {
             Role::Side(pair, side) => pair.borrow().kind != Kind::Pipe || *side == 1,
             Role::Stranger => true,
@@ -155,7 +149,7 @@ impl End {
         }
     }
 
-    fn writes(&self) -> bool {
+    pub(super) fn writes(&self) -> bool {
         match &self.role {
             Role::Side(pair, side) => pair.borrow().kind != Kind::Pipe || *side == 0,
             Role::Stranger => true,
@@ -163,12 +157,16 @@ impl End {
         }
     }
 
-    /// The other end is gone, or about to be.
-    fn is_disturbed(&self) -> bool {
-        matches!(&self.role, Role::Side(pair, _) if pair.borrow().disturbed)
+    /// The other end is gone, or may be: mostly errors come from it.
+    pub(super) fn is_disturbed(&self) -> bool {
+        match &self.role {
+            Role::Side(pair, _) => pair.borrow().disturbed,
+            Role::Stranger => true,
+            Role::Listener(_) | Role::File => false,
+        }
     }
 
-    fn is_datagram(&self) -> bool {
+    pub(super) fn is_datagram(&self) -> bool {
         matches!(&self.role, Role::Side(pair, _) if !pair.borrow().kind.is_stream())
     }
 }
@@ -183,7 +181,7 @@ pub(super) struct Record {
 }
 
 pub(super) struct Records {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     pub(super) end: Option<usize>,
     pub(super) opening: bool,
     pub(super) all: [Record; RECORDS],
@@ -193,11 +191,11 @@ pub(super) struct Records {
 pub(super) struct Parcel {
     pub(super) sender: usize,
     pub(super) number: u64,
-    alive: Arc<AtomicI64>,
+    pub(super) alive: Arc<AtomicI64>,
 }
 
 impl Parcel {
-    fn new(sender: usize, number: u64, alive: &Arc<AtomicI64>) -> Parcel {
+    pub(super) fn new(sender: usize, number: u64, alive: &Arc<AtomicI64>) -> Parcel {
         alive.fetch_add(1, SeqCst);
         Parcel { sender, number, alive: alive.clone() }
     }
@@ -211,12 +209,12 @@ impl Drop for Parcel {
 
 /// The posts: this thread is sender 0, a thread of its own sender 1.
 pub(super) struct Posts {
-    poster: Poster,
-    orders: Option<mpsc::Sender<u64>>,
+    pub(super) poster: Poster,
+    pub(super) orders: Option<mpsc::Sender<u64>>,
     thread: Option<JoinHandle<()>>,
     pub(super) sent: [u64; 2],
     pub(super) taken: [u64; 2],
-    alive: Arc<AtomicI64>,
+    pub(super) alive: Arc<AtomicI64>,
 }
 
 impl Posts {
@@ -250,15 +248,15 @@ pub(super) struct World {
     pub(super) rng: fastrand::Rng,
     pub(super) ledger: Rc<Ledger>,
     pub(super) ops: Vec<Option<Op>>,
-    vacant: Vec<usize>,
-    submitted: u32,
+    pub(super) vacant: Vec<usize>,
+    pub(super) submitted: u32,
     pub(super) ends: Vec<Option<End>>,
     pub(super) strangers: usize,
     pub(super) records: Records,
     /// Pool buffers on loan to the user, with what they must hold.
     pub(super) held: Vec<(PoolBuf, Vec<u8>)>,
     pub(super) sending_pooled: usize,
-    stale: Handle,
+    pub(super) stale: Handle,
     pub(super) posts: Posts,
     pub(super) report: Report,
     meeting: (TcpListener, SocketAddr),
@@ -330,37 +328,12 @@ impl World {
         }
     }
 
-    fn act(&mut self) {
-        if self.in_flight() > MOST {
-            return self.cancel();
-        }
-        match self.rng.u32(..1000) {
-            0..330 => self.receive(),
-            330..660 => self.send(),
-            660..700 => drop(self.submit(op::Nop::new(), Op::new(What::Nop))),
-            700..740 => self.timer(),
-            740..750 => self.closure(),
-            750..780 => self.post(),
-            780..810 => self.ready(),
-            810..840 => self.file(),
-            840..846 => self.connect(),
-            846..856 => self.accept(),
-            856..930 => self.cancel(),
-            930..934 => self.cancel_all(),
-            934..950 => self.close(),
-            950..953 => self.shut_down(),
-            953..957 => self.detach(),
-            957..962 => self.use_stale(),
-            _ => self.release(),
-        }
-    }
-
     pub(super) fn in_flight(&self) -> usize {
         self.ops.len() - self.vacant.len()
     }
 
     /// Submits an operation, now and then with a deadline, and notes it.
-    fn submit<O: Operation>(&mut self, operation: O, op: Op) -> usize {
+    pub(super) fn submit<O: Operation>(&mut self, operation: O, op: Op) -> usize {
         let deadline = op.what != What::Close && self.rng.u8(..) < 10;
         let index = self.vacant.pop().unwrap_or(self.ops.len());
         if index == self.ops.len() {
@@ -411,7 +384,7 @@ impl World {
     }
 
     /// An end that fits, if chance finds one.
-    fn pick(&mut self, fits: impl Fn(&End) -> bool) -> Option<usize> {
+    pub(super) fn pick(&mut self, fits: impl Fn(&End) -> bool) -> Option<usize> {
         let all = self.ends.len();
         let tries = [(); 6].map(|()| self.rng.usize(..all));
         tries.into_iter().find(|&index| self.ends[index].as_ref().is_some_and(&fits))
@@ -460,7 +433,7 @@ impl World {
         }
     }
 
-    fn listen(&mut self) {
+    pub(super) fn listen(&mut self) {
         let (tcp, address) = listener();
         self.join(tcp, Role::Listener(address.into()));
         let unix = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
@@ -468,330 +441,6 @@ impl World {
         unix.bind(&address).expect("bind");
         unix.listen(4).expect("listen");
         self.join(unix, Role::Listener(address));
-    }
-
-    fn receive(&mut self) {
-        let errors = self.rng.u8(..4) == 0;
-        let fits = |end: &End| end.reads() && end.has_room(Lane::Read) && (errors || !end.is_disturbed());
-        let Some(index) = self.pick(fits) else { return };
-        let end = self.ends[index].as_ref().expect("picked");
-        let (handle, datagram) = (end.handle, end.is_datagram());
-        let least = if datagram { 8 } else { 1 };
-        let room = self.rng.usize(least..SIZE);
-        let op = |what| Op { room, ..Op::on(index, Lane::Read, what) };
-        match self.rng.u8(..10) {
-            0 | 1 => drop(self.submit(op::RecvPooled::new(handle), Op { room: POOL.1, ..op(What::RecvPooled) })),
-            2 => drop(self.submit(op::RecvPooledMulti::new(handle), Op { room: POOL.1, ..op(What::RecvMulti) })),
-            3 => {
-                let bufs = [self.ledger.lend(room.div_ceil(2)), self.ledger.lend(room.div_ceil(2))];
-                let (bufs, numbers) = ([bufs[0].number, bufs[1].number], bufs);
-                let op = Op { bufs, room: 2 * room.div_ceil(2), ..op(What::RecvVectored) };
-                self.submit(op::RecvVectored::new(handle, numbers), op);
-            }
-            4 if datagram => {
-                let buf = self.ledger.lend(room);
-                let op = Op { bufs: [buf.number, 0], ..op(What::RecvFrom) };
-                self.submit(op::RecvFrom::new(handle, buf), op);
-            }
-            _ => {
-                let buf = self.ledger.lend(room);
-                let op = Op { bufs: [buf.number, 0], ..op(What::Recv) };
-                self.submit(op::Recv::new(handle, buf), op);
-            }
-        }
-    }
-
-    fn send(&mut self) {
-        let errors = self.rng.u8(..4) == 0;
-        let fits = |end: &End| end.writes() && end.has_room(Lane::Write) && (errors || !end.is_disturbed());
-        let Some(index) = self.pick(fits) else { return };
-        let end = self.ends[index].as_ref().expect("picked");
-        let (handle, role) = (end.handle, end.role.clone());
-        if end.is_datagram() {
-            return self.send_datagram(index, handle, &role);
-        }
-        let len = self.rng.usize(1..SIZE);
-        let piece = ledger::piece(&mut self.rng, len);
-        let op = |what| Op { piece, ..Op::on(index, Lane::Write, what) };
-        if let Role::Side(pair, side) = &role {
-            pair.borrow_mut().flows[*side].sending += 1;
-        }
-        match self.rng.u16(..400) {
-            0 => {
-                let len = self.rng.usize(1..LONGEST);
-                let piece = ledger::piece(&mut self.rng, len);
-                self.submit(op::SendAll::new(handle, piece), Op { piece, ..op(What::SendLong) });
-            }
-            1..40 if let Some((mut buf, copy)) = self.held.pop() => {
-                assert!(*buf == copy[..], "a pool buffer has changed while the user held it");
-                let piece = ledger::piece(&mut self.rng, buf.len());
-                buf.copy_from_slice(piece);
-                self.sending_pooled += 1;
-                self.submit(op::Send::new(handle, buf), Op { piece, ..op(What::SendPooled) });
-            }
-            40..120 => {
-                let buf = self.ledger.lend_filled(piece);
-                let op = Op { bufs: [buf.number, 0], ..op(What::SendAll) };
-                self.submit(op::SendAll::new(handle, buf), op);
-            }
-            120..160 => {
-                let (head, tail) = piece.split_at(len / 3);
-                let bufs = [self.ledger.lend_filled(head), self.ledger.lend_filled(tail)];
-                let op = Op { bufs: [bufs[0].number, bufs[1].number], ..op(What::SendVectored) };
-                self.submit(op::SendVectored::new(handle, bufs), op);
-            }
-            _ => {
-                let buf = self.ledger.lend_filled(piece);
-                let op = Op { bufs: [buf.number, 0], ..op(What::Send) };
-                self.submit(op::Send::new(handle, buf), op);
-            }
-        }
-    }
-
-    fn send_datagram(&mut self, index: usize, handle: Handle, role: &Role) {
-        let Role::Side(pair, side) = role else { unreachable!("datagrams go between the ends of a pair") };
-        // Some are longer than a buffer of the pool.
-        let len = self.rng.usize(0..700);
-        let piece = ledger::piece(&mut self.rng, len);
-        let flow = &mut pair.borrow_mut().flows[*side];
-        let (datagram, message) = flow.datagram(piece);
-        flow.sending += 1;
-        let buf = self.ledger.lend_filled(&message);
-        let op = Op { piece, datagram, bufs: [buf.number, 0], ..Op::on(index, Lane::Write, What::SendDatagram) };
-        self.submit(op::Send::new(handle, buf), op);
-    }
-
-    fn timer(&mut self) {
-        let hour = Duration::from_secs(3600);
-        let time = if self.rng.u8(..10) == 0 { hour } else { Duration::from_micros(self.rng.u64(0..3000)) };
-        let due = Instant::now() + time;
-        if self.rng.bool() {
-            self.submit(op::Timer::at(due), Op::new(What::Timer { due }));
-        } else {
-            self.submit(op::Timer::after(time), Op::new(What::Timer { due }));
-        }
-    }
-
-    fn closure(&mut self) {
-        let number = self.rng.u64(..1 << 40);
-        self.submit(op::Blocking::boxed(move || number * 3), Op::new(What::Closure(number)));
-    }
-
-    fn post(&mut self) {
-        if self.rng.u8(..8) == 0 {
-            let times = self.rng.u64(1..16);
-            self.posts.orders.as_ref().expect("it has not ended").send(times).expect("the posting thread");
-            self.posts.sent[1] += times;
-            self.report.submitted += times;
-            return;
-        }
-        let parcel = Parcel::new(0, self.posts.sent[0], &self.posts.alive);
-        assert!(self.posts.poster.post(Token(POST), parcel).is_ok());
-        self.posts.sent[0] += 1;
-        self.report.submitted += 1;
-    }
-
-    fn ready(&mut self) {
-        let Some(index) = self.pick(|end| !matches!(end.role, Role::File) && end.has_room(Lane::Other)) else { return };
-        let handle = self.end(index).handle;
-        let op = Op::on(index, Lane::Other, What::Ready);
-        if self.rng.bool() {
-            self.submit(op::Ready::readable(handle), op);
-        } else {
-            self.submit(op::Ready::writable(handle), op);
-        }
-    }
-
-    fn file(&mut self) {
-        let Some(index) = self.records.end else {
-            if !self.records.opening {
-                self.records.opening = true;
-                let open = op::Open::new(&self.records.path).read(true).write(true);
-                self.submit(open, Op::new(What::Open { join: true }));
-            }
-            return;
-        };
-        let handle = self.end(index).handle;
-        let at = self.rng.usize(..RECORDS);
-        let offset = (at * RECORD) as u64;
-        let record = &mut self.records.all[at];
-        match self.rng.u16(..400) {
-            0 => drop(self.submit(op::Fsync::data(handle), Op::on(index, Lane::Other, What::Fsync))),
-            1..10 => drop(self.submit(op::Metadata::of(handle), Op::on(index, Lane::Other, What::Metadata))),
-            10..20 => {
-                let open = op::Open::new(&self.records.path).read(true);
-                self.submit(open, Op::new(What::Open { join: false }));
-            }
-            20..200 if record.readers == 0 && !record.written => {
-                record.written = true;
-                let piece = ledger::piece(&mut self.rng, RECORD);
-                let buf = self.ledger.lend_filled(piece);
-                let op = Op::on(index, Lane::Other, What::WriteAt(at));
-                let op = Op { piece, bufs: [buf.number, 0], ..op };
-                self.submit(op::WriteAt::new(handle, buf, offset), op);
-            }
-            _ if !record.written => {
-                record.readers += 1;
-                let buf = self.ledger.lend(RECORD);
-                let op = Op { bufs: [buf.number, 0], ..Op::on(index, Lane::Other, What::ReadAt(at)) };
-                self.submit(op::ReadAt::new(handle, buf, offset), op);
-            }
-            _ => {}
-        }
-    }
-
-    fn connect(&mut self) {
-        if self.strangers >= STRANGERS {
-            let Some(index) = self.pick(|end| matches!(end.role, Role::Stranger) && !end.closing) else { return };
-            return self.close_end(index);
-        }
-        let Some(index) = self.pick(|end| matches!(end.role, Role::Listener(_))) else { return };
-        let Role::Listener(address) = self.end(index).role.clone() else { unreachable!("picked") };
-        let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::UNIX };
-        let socket = Socket::new(domain, Type::STREAM, None).expect("a socket");
-        if domain == Domain::IPV4 {
-            // It leaves no address in use behind.
-            socket.set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
-        }
-        self.strangers += 1;
-        let index = self.join(socket, Role::Stranger);
-        let handle = self.end(index).handle;
-        self.submit(op::Connect::new(handle, address), Op::on(index, Lane::Write, What::Connect));
-    }
-
-    fn accept(&mut self) {
-        let Some(index) = self.pick(|end| matches!(end.role, Role::Listener(_)) && end.busy[0] < 2) else { return };
-        let handle = self.end(index).handle;
-        if self.rng.bool() {
-            self.submit(op::Accept::new(handle), Op::on(index, Lane::Read, What::Accept));
-        } else {
-            self.submit(op::AcceptMulti::new(handle), Op::on(index, Lane::Read, What::AcceptMulti));
-        }
-    }
-
-    fn cancel(&mut self) {
-        if self.ops.is_empty() {
-            return;
-        }
-        let index = self.rng.usize(..self.ops.len());
-        self.give_up(index);
-    }
-
-    pub(super) fn give_up(&mut self, index: usize) {
-        if let Some(op) = &mut self.ops[index] {
-            let given_up = self.port.cancel(op.id.expect("it was submitted"));
-            assert!(!given_up || op.what != What::Close, "a close cannot be given up");
-            op.given_up |= given_up;
-        }
-    }
-
-    fn cancel_all(&mut self) {
-        let Some(index) = self.pick(|end| !end.closing) else { return };
-        let (handle, busy) = (self.end(index).handle, self.end(index).busy.iter().sum());
-        let given_up = self.port.cancel_all(handle);
-        assert!(given_up <= busy, "{given_up} of {busy} operations were given up");
-        self.all_given_up(index);
-    }
-
-    /// Those on this end may be given up from now on.
-    fn all_given_up(&mut self, index: usize) {
-        let on = |op: &&mut Op| op.end == Some(index) && op.what != What::Close;
-        self.ops.iter_mut().flatten().filter(on).for_each(|op| op.given_up = true);
-    }
-
-    fn close(&mut self) {
-        // Where the other end is gone, first: there only errors can be had.
-        let disturbed = |end: &End| !end.closing && end.is_disturbed();
-        let any = |end: &End| !end.closing && !matches!(end.role, Role::Listener(_));
-        let index = self.pick(disturbed).or_else(|| self.pick(any).filter(|_| self.rng.u8(..6) == 0));
-        index.into_iter().for_each(|index| self.close_end(index));
-    }
-
-    /// Closes an end, one of a TCP connection mostly with a reset.
-    pub(super) fn close_end(&mut self, index: usize) {
-        self.all_given_up(index);
-        let end = self.end(index);
-        end.closing = true;
-        let (handle, role) = (end.handle, end.role.clone());
-        if let Role::Side(pair, side) = &role {
-            let pair = &mut *pair.borrow_mut();
-            pair.disturbed = true;
-            pair.flows[*side].ended = true;
-            if pair.kind == Kind::Tcp && self.rng.u8(..4) > 0 {
-                let socket = self.port.as_fd(handle).expect("it is open");
-                SockRef::from(&socket).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
-                self.report.resets += 1;
-            }
-        }
-        if let Role::File = role {
-            self.records.end = None;
-        }
-        self.report.closes += 1;
-        self.submit(op::Close::new(handle), Op::on(index, Lane::Other, What::Close));
-        self.stale = handle;
-    }
-
-    fn shut_down(&mut self) {
-        let is_stream = |pair: &Pair| pair.kind.is_stream() && pair.kind.is_socket();
-        let fits = |end: &End| !end.closing && matches!(&end.role, Role::Side(pair, _) if is_stream(&pair.borrow()));
-        let Some(index) = self.pick(fits) else { return };
-        let end = self.end(index);
-        let handle = end.handle;
-        let Role::Side(pair, side) = end.role.clone() else { unreachable!("picked") };
-        let how = self.rng.choice([Shutdown::Read, Shutdown::Write, Shutdown::Both]).expect("three");
-        let pair = &mut *pair.borrow_mut();
-        pair.disturbed = true;
-        let lane = if how == Shutdown::Read { Lane::Other } else { Lane::Write };
-        if how != Shutdown::Read {
-            pair.flows[side].ended = true;
-            pair.flows[side].sending += 1;
-        }
-        if how != Shutdown::Write {
-            pair.flows[1 - side].refused = true;
-        }
-        self.submit(op::Shutdown::new(handle, how), Op::on(index, lane, What::Shutdown(how)));
-    }
-
-    /// An end leaves, if it can, and comes back under another handle.
-    fn detach(&mut self) {
-        // One that has met an error would meet an end after that.
-        let fits = |end: &End| !end.closing && matches!(end.role, Role::Side(..)) && !end.is_disturbed();
-        let Some(index) = self.pick(fits) else { return };
-        let (handle, idle) = (self.end(index).handle, self.end(index).is_idle());
-        match self.port.detach(handle) {
-            Ok(fd) => {
-                self.end(index).handle = self.port.attach(fd).expect("attach");
-                self.stale = handle;
-                self.report.detached += 1;
-            }
-            Err(error) => {
-                assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
-                assert!(!idle, "an idle handle was not detached");
-            }
-        }
-    }
-
-    fn use_stale(&mut self) {
-        let handle = self.stale;
-        if self.rng.bool() {
-            let buf = self.ledger.lend(8);
-            let op = Op { bufs: [buf.number, 0], ..Op::new(What::StaleRecv) };
-            self.submit(op::Recv::new(handle, buf), op);
-        } else {
-            self.submit(op::Close::new(handle), Op::new(What::StaleClose));
-        }
-    }
-
-    /// Gives a pool buffer back, which must be as it was.
-    fn release(&mut self) {
-        if !self.held.is_empty() {
-            let (buf, copy) = self.held.swap_remove(self.rng.usize(..self.held.len()));
-            assert!(*buf == copy[..], "a pool buffer has changed while the user held it");
-        }
-    }
-
-    pub(super) fn may_hold(&mut self) -> bool {
-        self.held.len() + self.sending_pooled < HELD && self.rng.u8(..3) == 0
     }
 
     /// Nothing new is submitted: all that can complete must do so.
@@ -881,5 +530,4 @@ impl World {
         drop((port, held, ends));
         assert_eq!(posts.alive.load(SeqCst), 0, "posted values are missing");
         report
-    }
-}
+    }}
