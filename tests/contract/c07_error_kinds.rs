@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::panic::resume_unwind;
@@ -149,9 +150,13 @@ fn a_refused_datagram(backend: Backend) {
     let mut port = port(backend);
     let (near, far) = udp_pair();
     drop(far);
+    let watched = near.try_clone().expect("a duplicate");
     let on = port.attach(near).expect("attach");
     // The refusal of a datagram is told to whoever asks next.
-    let send = |port: &mut Port| assert_eq!(run(port, op::Send::new(on, "lost")).0.expect("it is sent"), 4);
+    let send = |port: &mut Port| {
+        assert_eq!(run(port, op::Send::new(on, "lost")).0.expect("it is sent"), 4);
+        until_readable("the refusal", &watched);
+    };
     let (errno, kind) = (libc::ECONNREFUSED, ErrorKind::ConnectionRefused);
     send(&mut port);
     assert_error("recv", run(&mut port, op::Recv::new(on, [0; 8])).0, errno, kind);
@@ -175,6 +180,15 @@ fn a_refused_datagram(backend: Backend) {
     }
 }
 
+/// Waits until the system has something to tell: data, an end, an error.
+fn until_readable(what: &str, watched: impl AsFd) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    eventually(what, || {
+        let mut watched = [PollFd::new(&watched, PollFlags::IN)];
+        poll(&mut watched, Some(&Timespec::default())).expect("poll") == 1
+    });
+}
+
 /// The near end of a TCP connection that its peer has reset.
 fn reset_connection(port: &mut Port) -> Handle {
     let (near, far) = tcp_pair();
@@ -182,11 +196,7 @@ fn reset_connection(port: &mut Port) -> Handle {
     let watched = near.try_clone().expect("a duplicate");
     let on = port.attach(near).expect("attach");
     drop(far);
-    eventually("the reset has arrived", || {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let mut watched = [PollFd::new(&watched, PollFlags::IN)];
-        poll(&mut watched, Some(&Timespec::default())).expect("poll") == 1
-    });
+    until_readable("the reset", &watched);
     on
 }
 
