@@ -50,6 +50,7 @@ pub(crate) fn tests() -> Vec<Case> {
             a_forgotten_port_frees_nothing,
             a_port_in_a_forked_child_refuses,
             a_port_dropped_in_a_forked_child_leaves_the_parents_operations_alone,
+            a_port_dropped_in_a_forked_child_closes_nothing_else,
             what_the_system_does_not_give_back_is_never_freed,
         ],
     };
@@ -1132,6 +1133,27 @@ fn a_port_dropped_in_a_forked_child_leaves_the_parents_operations_alone(backend:
             cast.send_to_all();
             tally.assert_settled();
         }
+    }
+}
+
+/// A kqueue is not there in the child: its number is another's.
+fn a_port_dropped_in_a_forked_child_closes_nothing_else(backend: Backend) {
+    for (flavour, builder) in flavours(backend) {
+        let mut port = builder.build().expect("a port");
+        let (near, mut far) = unix_pair();
+        let conn = port.attach(near).expect("attach");
+        port.submit(op::Recv::new(conn, vec![0; 8]), Token(1));
+        assert!(!port.wait(NOW).expect("wait"), "{flavour}");
+        let mut own = Some(port);
+        let child = in_a_child(|| {
+            let files: Vec<_> = (0..32).map(|_| std::fs::File::open("/dev/null").expect("/dev/null")).collect();
+            drop(own.take());
+            assert!(files.iter().all(|file| file.metadata().is_ok()), "{flavour}: a file was closed");
+        });
+        assert!(child, "{flavour}");
+        far.write_all(b"12345678").expect("write");
+        let mut port = own.take().expect("it is the child's copy that was dropped");
+        assert_eq!(one(&mut port).transferred(), 8, "{flavour}");
     }
 }
 

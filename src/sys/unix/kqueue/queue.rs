@@ -193,3 +193,26 @@ impl Drop for Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_of_the_parent_process_is_not_closed() {
+        for (owner, stays) in [(std::process::id(), false), (std::os::unix::process::parent_id(), true)] {
+            // A high number, which no other test takes meanwhile.
+            let made = Queue::new().expect("a queue");
+            let fd = rustix::io::fcntl_dupfd_cloexec(&made, 950).expect("a high number");
+            let number = fd.as_raw_fd();
+            drop(Queue { fd: ManuallyDrop::new(fd), owner });
+            // SAFETY: a call without pointers.
+            let open = unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0;
+            assert_eq!(open, stays);
+            if open {
+                // SAFETY: the dropped queue has left it open, and nobody else owns it.
+                drop(unsafe { OwnedFd::from_raw_fd(number) });
+            }
+        }
+    }
+}
