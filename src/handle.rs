@@ -153,6 +153,12 @@ impl Entry {
         outcome
     }
 
+    /// True when the connection is known to have failed.
+    #[cfg_attr(unix, expect(dead_code, reason = "the system tells there"))]
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure != 0
+    }
+
     /// True when no operation is in any lane.
     pub(crate) fn is_idle(&self) -> bool {
         self.lanes.iter().all(|list| list.head == NONE)

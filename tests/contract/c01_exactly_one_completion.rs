@@ -23,6 +23,7 @@ pub(crate) fn tests() -> Vec<Case> {
         every_operation_on_a_handle_of_another_port_completes_once,
         every_bad_argument_is_a_completion,
         the_wrong_kind_of_object_is_a_completion,
+        a_connection_accepts_nothing_and_a_listener_receives_nothing,
         the_wrong_kind_of_object_is_one_also_when_nothing_is_there_to_read,
         what_the_system_refuses_is_a_completion,
         a_multishot_accept_says_more_until_its_last,
@@ -237,7 +238,7 @@ fn everything_is_not_found(port: &mut Port, handle: Handle, tally: &Tally) {
     assert_kind("metadata", only(port, op::Metadata::of(handle)), gone);
     assert_kind("close", only(port, op::Close::new(handle)), gone);
     assert_kind("detach", port.detach(handle), gone);
-    assert_kind("as_fd", port.as_fd(handle), gone);
+    assert_kind("its object", near(port, handle), gone);
     assert_eq!(port.cancel_all(handle), 0);
     tally.assert_settled();
 }
@@ -248,13 +249,17 @@ fn every_operation_on_a_stale_handle_completes_once(backend: Backend) {
     only(&mut port, op::Close::new(closed)).expect("close");
     everything_is_not_found(&mut port, closed, &tally);
     let detached = port.attach(unix_pair().0).expect("attach");
-    drop(port.detach(detached).expect("detach"));
-    everything_is_not_found(&mut port, detached, &tally);
+    if can_detach() {
+        drop(detach(&mut port, detached));
+        everything_is_not_found(&mut port, detached, &tally);
+    }
     // Others that have their places now are not reached.
     let (near, mut far) = unix_pair();
     let successor = port.attach(near).expect("attach");
     everything_is_not_found(&mut port, closed, &tally);
-    everything_is_not_found(&mut port, detached, &tally);
+    if can_detach() {
+        everything_is_not_found(&mut port, detached, &tally);
+    }
     far.write_all(b"alive").expect("write");
     assert_eq!(only(&mut port, op::Recv::new(successor, [0; 5])).1, *b"alive");
 }
@@ -321,30 +326,22 @@ fn the_wrong_kind_of_object_is_a_completion(backend: Backend) {
     let (_reader, writer) = pipe();
     let writer = port.attach(writer).expect("attach");
     let file = port.attach(tempfile::tempfile().expect("a file")).expect("attach");
-    let folder = port.attach(std::fs::File::open("/").expect("the root folder")).expect("attach");
+    let folder = port.attach(folder()).expect("attach");
     let address: std::net::SocketAddr = "127.0.0.1:9".parse().expect("an address");
 
     // What exactly each is called is C7's; here each ends, once.
-    assert!(only(&mut port, op::Accept::new(stream)).is_err(), "accept on a connection");
     assert!(only(&mut port, op::Accept::new(reader)).is_err(), "accept on a pipe");
     assert!(only(&mut port, op::Accept::new(file)).is_err(), "accept on a file");
-    assert!(only(&mut port, op::Accept::new(fresh)).is_err(), "accept on a socket that does not listen");
-    assert!(only(&mut port, op::AcceptMulti::new(stream)).is_err(), "accept on a connection");
     assert!(only(&mut port, op::AcceptMulti::new(file)).is_err(), "accept on a file");
     assert!(only(&mut port, op::Connect::new(reader, address)).is_err(), "connect a pipe");
     assert!(only(&mut port, op::Connect::new(file, address)).is_err(), "connect a file");
     assert!(only(&mut port, op::Connect::new(tcp, address)).is_err(), "connect a listener");
-    assert!(only(&mut port, op::Recv::new(tcp, [0; 1])).0.is_err(), "recv on a listener");
     assert!(only(&mut port, op::Recv::new(fresh, [0; 1])).0.is_err(), "recv on what is not connected");
     assert!(only(&mut port, op::Recv::new(writer, [0; 1])).0.is_err(), "read the writing end");
     assert!(only(&mut port, op::Recv::new(folder, [0; 1])).0.is_err(), "read a folder");
-    assert!(only(&mut port, op::RecvPooled::new(tcp)).is_err(), "recv on a listener");
-    assert!(only(&mut port, op::RecvPooledMulti::new(tcp)).is_err(), "recv on a listener");
     assert!(only(&mut port, op::RecvPooled::new(writer)).is_err(), "read the writing end");
     assert!(only(&mut port, op::RecvPooledMulti::new(writer)).is_err(), "read the writing end");
-    assert!(only(&mut port, op::RecvVectored::new(tcp, [[0; 1]])).0.is_err(), "recv on a listener");
     assert!(only(&mut port, op::RecvVectored::new(writer, [[0; 1]])).0.is_err(), "read the writing end");
-    assert!(only(&mut port, op::Send::new(tcp, "x")).0.is_err(), "send on a listener");
     assert!(only(&mut port, op::Send::new(reader, "x")).0.is_err(), "write to the reading end");
     assert!(only(&mut port, op::SendAll::new(reader, "x")).0.is_err(), "write to the reading end");
     assert!(only(&mut port, op::SendVectored::new(reader, ["x"])).0.is_err(), "write to the reading end");
@@ -362,9 +359,31 @@ fn the_wrong_kind_of_object_is_a_completion(backend: Backend) {
     assert_eq!(port.in_flight(), 0);
 }
 
+fn a_connection_accepts_nothing_and_a_listener_receives_nothing(backend: Backend) {
+    skip_on_wine(WAITS);
+    let mut port = port(backend);
+    let (near, _far) = unix_pair();
+    let stream = port.attach(near).expect("attach");
+    let tcp = port.attach(listener().0).expect("attach");
+    let fresh = port.attach(Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket")).expect("attach");
+    assert!(only(&mut port, op::Accept::new(stream)).is_err(), "accept on a connection");
+    assert!(only(&mut port, op::Accept::new(fresh)).is_err(), "accept on a socket that does not listen");
+    assert!(only(&mut port, op::AcceptMulti::new(stream)).is_err(), "accept on a connection");
+    assert!(only(&mut port, op::Recv::new(tcp, [0; 1])).0.is_err(), "recv on a listener");
+    assert!(only(&mut port, op::RecvPooled::new(tcp)).is_err(), "recv on a listener");
+    assert!(only(&mut port, op::RecvPooledMulti::new(tcp)).is_err(), "recv on a listener");
+    assert!(only(&mut port, op::RecvVectored::new(tcp, [[0; 1]])).0.is_err(), "recv on a listener");
+    assert!(only(&mut port, op::Send::new(tcp, "x")).0.is_err(), "send on a listener");
+    assert_eq!(port.in_flight(), 0);
+}
+
+/// What Wine does instead.
+const WAITS: &str = "lets an accept on what does not listen, and a receive or send on a listener, wait for ever";
+
 /// A reactor that knows that a read would block must not conclude that any operation would.
 fn the_wrong_kind_of_object_is_one_also_when_nothing_is_there_to_read(backend: Backend) {
     let mut port = port(backend);
+    skip_on_wine(WAITS);
     let (near, _far) = tcp_pair();
     let stream = port.attach(near).expect("attach");
     let listener = port.attach(listener().0).expect("attach");
@@ -469,6 +488,7 @@ fn a_multishot_receive_says_more_until_its_last(backend: Backend) {
 }
 
 fn a_multishot_operation_that_fails_at_once_has_one_completion(backend: Backend) {
+    skip_on_wine(WAITS);
     let mut port = port(backend);
     let fresh = port.attach(Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket")).expect("attach");
     assert!(only(&mut port, op::AcceptMulti::new(fresh)).is_err());

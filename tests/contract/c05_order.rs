@@ -4,7 +4,6 @@
 
 use std::io::Read;
 use std::net::Shutdown;
-use std::os::unix::net::UnixDatagram;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -342,10 +341,10 @@ fn shutdown_does_not_wait_for_room(backend: Backend) {
 fn what_is_queued_behind_a_connect_waits_for_it(backend: Backend) {
     let mut port = port(backend);
     let (tcp, address) = listener();
-    let (unix, folder) = unix_listener();
-    let path = SockAddr::unix(folder.path().join("socket")).expect("an address");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (unix, path) = unix_target(folder.path());
     let targets: [(&str, Domain, SockAddr, Socket); 2] =
-        [("tcp", Domain::IPV4, address.into(), tcp.into()), ("unix", Domain::UNIX, path, unix.into())];
+        [("tcp", Domain::IPV4, address.into(), tcp.into()), ("unix", domain_of(&path), path, unix)];
     for (what, domain, address, listener) in targets {
         for _ in 0..10 {
             let socket = Socket::new(domain, Type::STREAM, None).expect("a socket");

@@ -142,7 +142,7 @@ fn assert_reset(what: &str, result: io::Result<Vec<u8>>) {
         Ok(bytes) => panic!("{what}: a reset looks like {} bytes", bytes.len()),
     };
     assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{what}");
-    assert_eq!(error.raw_os_error(), Some(libc::ECONNRESET), "{what}");
+    assert_eq!(error.raw_os_error(), Some(errno::ECONNRESET), "{what}");
 }
 
 fn the_end_is_zero_as_often_as_it_is_asked_for(backend: Backend) {
@@ -206,7 +206,7 @@ fn a_half_closed_stream_is_read_to_its_end_and_written_to(backend: Backend) {
 /// Has the kernel put the data and the end of the stream into one segment, so that they arrive at once.
 fn send_with_end(far: &TcpStream, bytes: &[u8]) {
     let socket = SockRef::from(far);
-    socket.set_tcp_cork(true).expect("TCP_CORK");
+    cork(&socket, true);
     (&*socket).write_all(bytes).expect("write");
     socket.shutdown(Shutdown::Write).expect("shutdown");
 }
@@ -610,23 +610,12 @@ fn urgent_data_alone_is_no_end(backend: Backend) {
     }
 }
 
-/// Sends bytes with a descriptor alongside, as SCM_RIGHTS.
-fn send_with_descriptor(far: &Socket, bytes: &[u8]) {
-    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
-    let descriptors = [std::os::fd::AsFd::as_fd(far)];
-    let mut space = [std::mem::MaybeUninit::uninit(); 64];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
-    let sent = rustix::net::sendmsg(far, &[io::IoSlice::new(bytes)], &mut control, SendFlags::empty());
-    assert_eq!(sent.expect("send a descriptor"), bytes.len());
-}
-
 /// A read of a Unix stream stops where a descriptor was sent along, however much is behind that.
 fn descriptors_sent_along_stall_no_reader(backend: Backend) {
     let mut port = port_of(backend);
     for way in WAYS {
         let (near, far) = unix_pair();
-        let far = Socket::from(std::os::fd::OwnedFd::from(far));
+        let far = Socket::from(far);
         let handle = port.attach(near).expect("attach");
         register(&mut port, handle);
         receive(&mut port, handle, way, 1000);

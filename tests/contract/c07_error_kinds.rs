@@ -559,7 +559,7 @@ fn a_stale_handle(backend: Backend) {
     let closed = port.attach(unix_pair().0).expect("attach");
     run(&mut port, op::Close::new(closed)).expect("close");
     let detached = port.attach(unix_pair().0).expect("attach");
-    drop(port.detach(detached).expect("detach"));
+    drop(detach(&mut port, detached));
     let foreign = other.attach(unix_pair().0).expect("attach");
     for on in [closed, detached, foreign] {
         let (kind, way_out) = (ErrorKind::NotFound, "attach the object again");

@@ -5,6 +5,7 @@
 //! `script` is what a script is, `end` the model of one object, `world` a running script (port, model and trace),
 //! `play` what each step does, `peer` its other side, `outcome` how a completion is written down, `tape` the content.
 
+mod able;
 mod end;
 mod outcome;
 mod peer;
@@ -16,6 +17,7 @@ mod world;
 use std::cell::RefCell;
 use std::env;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyport::{Backend, Port};
@@ -32,6 +34,9 @@ pub(crate) fn tests() -> Vec<Case> {
 const CASES: &str = "ANYPORT_ORACLE_CASES";
 /// The first script's seed; the following ones count up from it.
 const SEED: &str = "ANYPORT_ORACLE_SEED";
+
+/// A file that the traces are appended to.
+const TRACES: &str = "ANYPORT_ORACLE_TRACES";
 
 /// What a script runs on.
 #[derive(Clone, Copy)]
@@ -108,10 +113,18 @@ fn run_seed(seed: u64, subjects: &[Subject]) {
     }
 }
 
+/// Writes a trace that all agree on down, for a comparison with those of another system.
+fn record(trace: &[String]) {
+    let Ok(path) = env::var(TRACES) else { return };
+    let mut file = std::fs::File::options().create(true).append(true).open(path).expect("a file for traces");
+    trace.iter().for_each(|line| writeln!(file, "{line}").expect("write a trace"));
+}
+
 /// Runs a script on each subject; the error shows all traces side by side.
 fn compare(script: &Script, subjects: &[Subject]) -> Result<(), String> {
     let runs: Vec<world::Run> = subjects.iter().map(|subject| run(script, subject)).collect();
     if runs.iter().all(|run| !run.wrong && run.trace == runs[0].trace) {
+        record(&runs[0].trace);
         return Ok(());
     }
     let rows = runs.iter().map(|run| run.trace.len()).max().unwrap_or(0);

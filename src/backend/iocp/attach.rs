@@ -22,7 +22,8 @@ use windows_sys::Win32::System::WindowsProgramming::{
 /// Lets an object join `port`.
 pub(super) fn join(port: BorrowedHandle<'_>, object: Raw, kind: Kind) -> io::Result<Notes> {
     let mut notes = Notes { route: Route::Blocking, family: 0, protocol: 0, deaf: false, position: 0, base: None };
-    let mut may_skip = true;
+    // A pipe of messages may say at once that there is more, and queue a packet.
+    let mut may_skip = kind != Kind::Pipe;
     match object {
         Raw::Socket(_) => {
             let info = socket::protocol_info(object.socket())?;

@@ -45,18 +45,21 @@ pub(crate) unsafe fn perform_blocking(raw: &RawOp, object: Raw) -> Outcome {
         }
         RawOp::RecvMsg { scratch } => {
             // SAFETY: see above.
-            let list = unsafe { (*scratch).buffers() };
-            let first = list.iter().find(|buffer| buffer.len > 0).expect("one has room");
-            // SAFETY: see above.
-            unsafe { read(handle, first.buf, first.len, None) }
+            let scratch = unsafe { &mut *scratch };
+            let (buf, len) = scratch.gathering_room();
+            // SAFETY: the buffer is the scratch's own.
+            let outcome = unsafe { read(handle, buf, len as u32, None) };
+            if let Some(n) = outcome.value() {
+                // SAFETY: see above.
+                unsafe { scratch.spread(n) };
+            }
+            outcome
         }
         RawOp::SendMsg { scratch } => {
             // SAFETY: see above.
-            let list = unsafe { (*scratch).buffers() };
-            let first = list.iter().find(|buffer| buffer.len > 0);
-            let (buf, len) = first.map_or((ptr::null_mut(), 0), |buffer| (buffer.buf, buffer.len));
-            // SAFETY: see above.
-            unsafe { write(handle, buf, len, None) }
+            let (buf, len) = unsafe { (*scratch).gather() };
+            // SAFETY: the buffer is the scratch's own.
+            unsafe { write(handle, buf, len as u32, None) }
         }
         RawOp::ReadAt { .. } | RawOp::WriteAt { .. } if !is_file(object) => Outcome::error(ERROR_SEEK_ON_DEVICE as i32),
         RawOp::ReadAt { buf, len, offset } => {

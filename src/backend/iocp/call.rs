@@ -21,8 +21,8 @@ use windows_sys::Win32::Foundation::{
     ERROR_CALL_NOT_IMPLEMENTED, ERROR_IO_PENDING, ERROR_SEEK_ON_DEVICE, GetLastError,
 };
 use windows_sys::Win32::Networking::WinSock::{
-    LPFN_CONNECTEX, SD_SEND, SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKET, WSA_IO_PENDING, WSABUF, WSAENOTCONN,
-    WSAENOTSOCK, WSAID_CONNECTEX, WSAIoctl, WSARecv, WSARecvFrom, WSASend, WSASendTo, connect, shutdown,
+    LPFN_CONNECTEX, SD_SEND, SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKET, WSABUF, WSAENOTCONN, WSAENOTSOCK,
+    WSAID_CONNECTEX, WSAIoctl, WSARecv, WSARecvFrom, WSASend, WSASendTo, connect, shutdown,
 };
 use windows_sys::Win32::Storage::FileSystem::{ReadFile, WriteFile};
 use windows_sys::core::BOOL;
@@ -42,25 +42,33 @@ impl Issued {
         Issued::Done(Outcome::error(errno::of_code(code)))
     }
 
-    /// Of a call of Winsock, which has moved `bytes` if it is over.
-    fn of_socket(result: i32, bytes: u32, notes: &Notes) -> Issued {
+    /// Of a call of Winsock with this block, which has moved `bytes` if it is over.
+    fn of_socket(result: i32, bytes: u32, block: *const Block, notes: &Notes) -> Issued {
         match result {
             0 => Issued::succeeded(bytes, notes),
-            _ => match socket::last_error() {
-                WSA_IO_PENDING => Issued::Pending,
-                code => Issued::error(code as u32),
-            },
+            _ => Issued::failed(socket::last_error() as u32, block, notes),
         }
     }
 
     /// The same of Win32.
-    fn of_handle(succeeded: BOOL, bytes: u32, notes: &Notes) -> Issued {
+    fn of_handle(succeeded: BOOL, bytes: u32, block: *const Block, notes: &Notes) -> Issued {
         if succeeded != 0 {
             return Issued::succeeded(bytes, notes);
         }
         // SAFETY: reads a number of this thread.
-        match unsafe { GetLastError() } {
+        Issued::failed(unsafe { GetLastError() }, block, notes)
+    }
+
+    /// The I/O manager queues no packet for a call that ends at once with an error. A warning ("more data") is none to
+    /// it, but is one to the calls above: where packets are not skipped, one has been queued.
+    fn failed(code: u32, block: *const Block, notes: &Notes) -> Issued {
+        // SAFETY: the block is the caller's, and a status is a number whoever writes it.
+        let status = unsafe { Block::answer(block).0 };
+        match code {
             ERROR_IO_PENDING => Issued::Pending,
+            _ if status as u32 >> 30 == WARNING && notes.route == (Route::Overlapped { skips: false }) => {
+                Issued::Pending
+            }
             code => Issued::error(code),
         }
     }
@@ -72,6 +80,9 @@ impl Issued {
         }
     }
 }
+
+/// The severity of a status that is a warning: its two highest bits.
+const WARNING: u32 = 2;
 
 /// What calls need beside their operation.
 #[derive(Default)]
@@ -185,7 +196,7 @@ impl Iocp {
                 self.connect(entry, block, scratch)
             }
             RawOp::Shutdown { how } => return self.shut_down(core, handle, how),
-            RawOp::Ready { direction } => return self.ready(core, slot, direction),
+            RawOp::Ready { direction } => self.ready(core, slot, direction),
             _ => unreachable!("{raw:?} is not for the completion port"),
         };
         match issued {
@@ -221,7 +232,7 @@ impl Iocp {
             let memory = Block::prepare(block, 0);
             function(socket, name, len, ptr::null(), 0, &mut bytes, memory)
         };
-        Issued::of_handle(succeeded, 0, &entry.notes)
+        Issued::of_handle(succeeded, 0, block, &entry.notes)
     }
 
     /// Shutting down sending is the system's. Receiving is not: Windows would refuse to hand out what has arrived, and
@@ -240,7 +251,12 @@ impl Iocp {
             Shutdown::Write | Shutdown::Both => unsafe { shutdown(socket, SD_SEND) },
         };
         if result != 0 {
-            return Issued::error(socket::last_error() as u32);
+            let code = socket::last_error();
+            return Issued::error(if errno::is_broken(code) { WSAENOTCONN } else { code } as u32);
+        }
+        // The system may forget a connection's failure where it was told; elsewhere there is no connection then.
+        if entry.has_failed() {
+            return Issued::error(WSAENOTCONN as u32);
         }
         if how != Shutdown::Write {
             entry.notes.deaf = true;
@@ -312,7 +328,13 @@ fn hear_nothing(entry: &Entry, block: *mut Block, issued: &Issued) {
 /// # Safety
 /// `buf` is valid for writes of `len` bytes, and nobody else uses it, until the call's packet was taken; no call has
 /// the block.
-unsafe fn receive(entry: &Entry, block: *mut Block, buf: *mut u8, len: usize, sink: Option<WSABUF>) -> Issued {
+pub(super) unsafe fn receive(
+    entry: &Entry,
+    block: *mut Block,
+    buf: *mut u8,
+    len: usize,
+    sink: Option<WSABUF>,
+) -> Issued {
     let object = entry.raw();
     let mut bytes = 0;
     if !entry.kind.is_socket() {
@@ -322,7 +344,7 @@ unsafe fn receive(entry: &Entry, block: *mut Block, buf: *mut u8, len: usize, si
             let memory = Block::prepare(block, offset);
             ReadFile(object.handle(), buf, cut(len), &mut bytes, memory)
         };
-        return Issued::of_handle(succeeded, bytes, &entry.notes);
+        return Issued::of_handle(succeeded, bytes, block, &entry.notes);
     }
     let mut list = [WSABUF { len: cut(len), buf }, WSABUF { len: 0, buf }];
     let mut count = 1;
@@ -336,17 +358,17 @@ unsafe fn receive(entry: &Entry, block: *mut Block, buf: *mut u8, len: usize, si
         let memory = Block::prepare(block, 0);
         WSARecv(object.socket(), list.as_ptr(), count, &mut bytes, &raw mut (*block).flags, memory, None)
     };
-    Issued::of_socket(result, bytes, &entry.notes)
+    Issued::of_socket(result, bytes, block, &entry.notes)
 }
 
 /// # Safety
 /// As for [`receive`], with the buffers and the address of `scratch`.
 unsafe fn receive_message(entry: &Entry, block: *mut Block, scratch: &mut Scratch, sink: Option<WSABUF>) -> Issued {
     if !entry.kind.is_socket() {
-        // Nothing reads into several buffers here; what does not fit the first one is left for the next receive.
-        let first = scratch.buffers().iter().find(|buffer| buffer.len > 0).expect("one has room");
-        // SAFETY: the caller's.
-        return unsafe { receive(entry, block, first.buf, first.len as usize, None) };
+        // Nothing reads into several buffers here: one stands for all, and is spread when the call is over.
+        let (buf, len) = scratch.gathering_room();
+        // SAFETY: the buffer is the scratch's own.
+        return unsafe { receive(entry, block, buf, len, None) };
     }
     let datagram = entry.kind == Kind::Datagram;
     let lent = scratch.buffers().len();
@@ -370,7 +392,7 @@ unsafe fn receive_message(entry: &Entry, block: *mut Block, scratch: &mut Scratc
         }
     };
     scratch.buffers().truncate(lent);
-    Issued::of_socket(result, bytes, &entry.notes)
+    Issued::of_socket(result, bytes, block, &entry.notes)
 }
 
 /// # Safety
@@ -386,7 +408,7 @@ unsafe fn send(entry: &Entry, block: *mut Block, buf: *const u8, len: usize) -> 
             let memory = Block::prepare(block, offset);
             WriteFile(object.handle(), buf, cut(len), &mut bytes, memory)
         };
-        return Issued::of_handle(succeeded, bytes, &entry.notes);
+        return Issued::of_handle(succeeded, bytes, block, &entry.notes);
     }
     let list = WSABUF { len: cut(len), buf: buf.cast_mut() };
     // SAFETY: the caller's; the provider has copied the list when the call returns.
@@ -394,21 +416,21 @@ unsafe fn send(entry: &Entry, block: *mut Block, buf: *const u8, len: usize) -> 
         let memory = Block::prepare(block, 0);
         WSASend(object.socket(), &list, 1, &mut bytes, 0, memory, None)
     };
-    Issued::of_socket(result, bytes, &entry.notes)
+    Issued::of_socket(result, bytes, block, &entry.notes)
 }
 
 /// # Safety
 /// As for [`send`], with the buffers of `scratch`.
 unsafe fn send_message(entry: &Entry, block: *mut Block, scratch: &mut Scratch) -> Issued {
-    let (name, len) = scratch.name();
-    let list = scratch.buffers();
     if !entry.kind.is_socket() {
-        // Nothing writes from several buffers here; the first one is a short transfer.
-        let first = list.iter().find(|buffer| buffer.len > 0);
-        let (buf, len) = first.map_or((ptr::null_mut(), 0), |buffer| (buffer.buf, buffer.len as usize));
+        // Nothing writes from several buffers here: a copy stands for all.
         // SAFETY: the caller's.
+        let (buf, len) = unsafe { scratch.gather() };
+        // SAFETY: the buffer is the scratch's own.
         return unsafe { send(entry, block, buf, len) };
     }
+    let (name, len) = scratch.name();
+    let list = scratch.buffers();
     let (socket, count) = (entry.raw().socket(), list.len() as u32);
     let mut bytes = 0;
     // SAFETY: the caller's; the provider has copied list and name when the call returns.
@@ -420,7 +442,7 @@ unsafe fn send_message(entry: &Entry, block: *mut Block, scratch: &mut Scratch) 
             WSASend(socket, list.as_ptr(), count, &mut bytes, 0, memory, None)
         }
     };
-    Issued::of_socket(result, bytes, &entry.notes)
+    Issued::of_socket(result, bytes, block, &entry.notes)
 }
 
 /// # Safety
@@ -435,7 +457,7 @@ unsafe fn read_at(entry: &Entry, block: *mut Block, buf: *mut u8, len: u32, offs
         let memory = Block::prepare(block, offset);
         ReadFile(entry.raw().handle(), buf, len, &mut bytes, memory)
     };
-    Issued::of_handle(succeeded, bytes, &entry.notes)
+    Issued::of_handle(succeeded, bytes, block, &entry.notes)
 }
 
 /// # Safety
@@ -450,7 +472,7 @@ unsafe fn write_at(entry: &Entry, block: *mut Block, buf: *const u8, len: u32, o
         let memory = Block::prepare(block, offset);
         WriteFile(entry.raw().handle(), buf, len, &mut bytes, memory)
     };
-    Issued::of_handle(succeeded, bytes, &entry.notes)
+    Issued::of_handle(succeeded, bytes, block, &entry.notes)
 }
 
 /// Closes an object. Even when it reports an error, the object is gone.

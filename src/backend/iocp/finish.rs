@@ -8,14 +8,14 @@ use super::call::{Issued, Phase};
 use crate::core::Core;
 use crate::error;
 use crate::handle::{Entry, Kind};
-use crate::op::raw::RawOp;
+use crate::op::raw::{Direction, RawOp};
 use crate::outcome::Outcome;
 use crate::slot::State;
 use crate::sys::Block;
 use crate::sys::errno;
 use crate::sys::windows::socket;
-use windows_sys::Win32::Foundation::{ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_MORE_DATA};
-use windows_sys::Win32::Networking::WinSock::{WSAECONNREFUSED, WSAECONNRESET};
+use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_MORE_DATA};
+use windows_sys::Win32::Networking::WinSock::{WSAECONNREFUSED, WSAECONNRESET, WSAENOTCONN};
 
 impl Iocp {
     /// Takes the packet of the operation in `slot` up. It may go on with another call.
@@ -51,7 +51,26 @@ impl Iocp {
             }
             _ => {}
         }
+        if outcome.value() == Some(0) && self.has_sent_nothing(core, slot) {
+            return match given_up {
+                true => Issued::Done(Outcome::error(error::CANCELLED)),
+                false => self.poll(core, slot, Direction::Write),
+            };
+        }
         Issued::Done(self.settle(core, slot, outcome))
+    }
+
+    /// A send to a stream that was to move bytes and has moved none is not over, whatever the system says: it goes on
+    /// when there is room. (Windows sends everything. Wine 8 ends a send whose receiver takes nothing with what was sent.)
+    fn has_sent_nothing(&self, core: &Core, slot: u32) -> bool {
+        let head = core.slots.head(slot);
+        let bytes = match head.raw {
+            RawOp::Send { len, .. } => len,
+            // SAFETY: the scratch is in the payload, which is in place, and the call is over.
+            RawOp::SendMsg { scratch } => unsafe { (*scratch).total() },
+            _ => 0,
+        };
+        bytes > 0 && head.kind.is_some_and(Kind::is_stream)
     }
 
     /// The outcome as the port knows it, of a call that is over.
@@ -65,11 +84,24 @@ impl Iocp {
             RawOp::Recv { len, .. } => received(entry, len, given_up, outcome),
             RawOp::RecvMsg { scratch } => {
                 // SAFETY: the scratch is in the payload, which is in place, and the call is over.
-                let room = unsafe { (*scratch).total() };
-                received(entry, room, given_up, outcome)
+                let scratch = unsafe { &mut *scratch };
+                let outcome = received(entry, scratch.total(), given_up, outcome);
+                if !entry.kind.is_socket()
+                    && let Some(n) = outcome.value()
+                {
+                    // SAFETY: the buffers are valid for writes as long as the operation is not over.
+                    unsafe { scratch.spread(n) };
+                }
+                outcome
+            }
+            // As elsewhere, an end or error is found with a buffer at hand.
+            RawOp::RecvPooled { .. } if phase == Phase::Look && !given_up && !core.pool.has_free() => {
+                Outcome::error(error::NO_BUFFER)
             }
             RawOp::RecvPooled { .. } => received(entry, core.pool.size(), given_up, outcome),
             RawOp::Send { .. } | RawOp::SendMsg { .. } => sent(entry, outcome),
+            // The end of a pipe is something to be read, and so is the rest of a message.
+            RawOp::Ready { .. } if entry.kind == Kind::Pipe => received(entry, 0, given_up, outcome),
             RawOp::ReadAt { .. } => match outcome.errno() {
                 Some(code) if code == ERROR_HANDLE_EOF as i32 => Outcome::done(0),
                 _ => outcome,
@@ -78,6 +110,12 @@ impl Iocp {
                 Ok(()) => Outcome::done(0),
                 Err(error) => error.into(),
             },
+            _ => outcome,
+        };
+        let outcome = match outcome.errno() {
+            Some(code) if code == ERROR_ACCESS_DENIED as i32 && moves_data(&head.raw) => {
+                Outcome::error(errno::WRONG_DIRECTION)
+            }
             _ => outcome,
         };
         match phase {
@@ -103,6 +141,10 @@ fn received(entry: &mut Entry, room: usize, given_up: bool, outcome: Outcome) ->
     if let Some(n) = outcome.value() {
         if entry.kind == Kind::File {
             entry.notes.position += n as u64;
+        }
+        let fresh = entry.kind.is_stream() && !entry.notes.deaf && !entry.has_failed();
+        if n == 0 && fresh && socket::was_reset(entry.raw().socket()) {
+            return Outcome::error(WSAECONNRESET);
         }
         // What did not fit of a datagram went into the sink.
         return Outcome::done(n.min(room));
@@ -130,6 +172,11 @@ fn sent(entry: &mut Entry, outcome: Outcome) -> Outcome {
     }
     match outcome.errno() {
         Some(WSAECONNRESET) if entry.kind == Kind::Datagram => Outcome::error(WSAECONNREFUSED),
+        // Without a connection, or after its failure was told: as elsewhere, a broken pipe.
+        Some(WSAENOTCONN) if entry.kind == Kind::Tcp => Outcome::error(errno::BROKEN),
+        Some(code) if entry.kind.is_stream() && entry.has_failed() && errno::is_broken(code) => {
+            Outcome::error(errno::BROKEN)
+        }
         _ => outcome,
     }
 }

@@ -2,7 +2,7 @@
 //! receives of datagrams, since a receive of nothing would take one.
 
 use super::Iocp;
-use super::call::{Issued, Phase};
+use super::call::{Issued, Phase, receive};
 use crate::core::Core;
 use crate::error;
 use crate::handle::Kind;
@@ -10,9 +10,10 @@ use crate::op::raw::{Direction, RawOp};
 use crate::outcome::Outcome;
 use crate::slot::State;
 use crate::sys::windows::afd::{self, Afd};
-use crate::sys::{Block, Raw};
+use crate::sys::{Block, Raw, Route};
 use std::io;
 use std::os::windows::io::BorrowedHandle;
+use std::ptr::NonNull;
 use windows_sys::Win32::Foundation::ERROR_CALL_NOT_IMPLEMENTED;
 
 /// Slots that share a handle of the driver.
@@ -45,7 +46,12 @@ impl Iocp {
             // A file is always ready, and so is the end of a stream.
             Kind::File => Issued::Done(Outcome::done(0)),
             _ if deaf => Issued::Done(Outcome::done(0)),
-            // Windows does not tell when a pipe is.
+            // A read of nothing waits for something.
+            Kind::Pipe if direction == Direction::Read && entry.notes.route != Route::Blocking => {
+                // SAFETY: no call has the block; a buffer of no bytes needs no memory.
+                unsafe { receive(entry, core.slots.block(slot), NonNull::dangling().as_ptr(), 0, None) }
+            }
+            // Nothing tells when there is room in a pipe.
             Kind::Pipe => Issued::Done(Outcome::error(ERROR_CALL_NOT_IMPLEMENTED as i32)),
             _ => self.poll(core, slot, direction),
         }
@@ -98,6 +104,8 @@ impl Iocp {
             _ if head.state != State::Started => Issued::Done(Outcome::error(error::CANCELLED)),
             (Ok(0), RawOp::Ready { direction }) => self.poll(core, slot, direction),
             (Ok(_), RawOp::Ready { .. }) => Issued::Done(Outcome::done(0)),
+            (Ok(0), raw) if raw.sends() => self.poll(core, slot, Direction::Write),
+            (Ok(_), raw) if raw.sends() => self.issue(core, slot, Phase::First),
             (Ok(0), _) => self.poll(core, slot, Direction::Read),
             (Ok(_), _) => self.issue(core, slot, Phase::Look),
         }

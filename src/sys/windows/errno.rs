@@ -8,10 +8,10 @@
 use std::io;
 use windows_sys::Win32::Foundation::{
     ERROR_BROKEN_PIPE, ERROR_CANCELLED, ERROR_CONNECTION_ABORTED, ERROR_CONNECTION_REFUSED, ERROR_GEN_FAILURE,
-    ERROR_GRACEFUL_DISCONNECT, ERROR_HOST_UNREACHABLE, ERROR_NETNAME_DELETED, ERROR_NETWORK_UNREACHABLE, ERROR_NO_DATA,
-    ERROR_NO_SYSTEM_RESOURCES, ERROR_NOT_ENOUGH_MEMORY, ERROR_OPERATION_ABORTED, ERROR_PIPE_NOT_CONNECTED,
-    ERROR_PORT_UNREACHABLE, ERROR_SEM_TIMEOUT, ERROR_TOO_MANY_OPEN_FILES, NTSTATUS, RtlNtStatusToDosError,
-    STATUS_LOCAL_DISCONNECT,
+    ERROR_GRACEFUL_DISCONNECT, ERROR_HOST_UNREACHABLE, ERROR_INVALID_ACCESS, ERROR_NETNAME_DELETED,
+    ERROR_NETWORK_UNREACHABLE, ERROR_NO_DATA, ERROR_NO_SYSTEM_RESOURCES, ERROR_NOT_ENOUGH_MEMORY,
+    ERROR_OPERATION_ABORTED, ERROR_PIPE_NOT_CONNECTED, ERROR_PORT_UNREACHABLE, ERROR_SEM_TIMEOUT,
+    ERROR_TOO_MANY_OPEN_FILES, NTSTATUS, RtlNtStatusToDosError, STATUS_LOCAL_DISCONNECT,
 };
 use windows_sys::Win32::Networking::WinSock::{
     WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAEHOSTUNREACH, WSAEMFILE, WSAENETRESET, WSAENETUNREACH,
@@ -30,6 +30,12 @@ pub(crate) const NO_BUFFER: i32 = 1 << 29 | 1;
 
 /// The connection could not be made, so there is none.
 pub(crate) const NOT_CONNECTED: i32 = WSAENOTCONN;
+
+/// Nobody takes what is sent any more.
+pub(crate) const BROKEN: i32 = ERROR_NO_DATA as i32;
+
+/// The object was not opened for this direction: `EBADF` elsewhere, which has no kind. (`ERROR_ACCESS_DENIED` has.)
+pub(crate) const WRONG_DIRECTION: i32 = ERROR_INVALID_ACCESS as i32;
 
 /// Something failed that has no number.
 pub(crate) const OTHER: i32 = ERROR_GEN_FAILURE as i32;
@@ -97,7 +103,7 @@ pub(crate) fn of_code(code: u32) -> i32 {
         ERROR_SEM_TIMEOUT => WSAETIMEDOUT,
         ERROR_GRACEFUL_DISCONNECT => WSAECONNRESET,
         // A send after sending was shut down, or to a pipe whose reader is gone: a broken pipe.
-        code if code == WSAESHUTDOWN as u32 => ERROR_NO_DATA as i32,
+        code if code == WSAESHUTDOWN as u32 => BROKEN,
         ERROR_PIPE_NOT_CONNECTED => ERROR_BROKEN_PIPE as i32,
         code => code as i32,
     }

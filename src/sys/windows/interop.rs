@@ -55,6 +55,18 @@ impl From<Accepted> for OwnedSocket {
     }
 }
 
+impl From<Accepted> for Object {
+    fn from(accepted: Accepted) -> Object {
+        accepted.0.object
+    }
+}
+
+impl From<Opened> for Object {
+    fn from(opened: Opened) -> Object {
+        opened.0.object
+    }
+}
+
 impl AsHandle for Opened {
     fn as_handle(&self) -> BorrowedHandle<'_> {
         match &self.0.object {

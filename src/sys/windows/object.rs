@@ -30,6 +30,19 @@ impl From<OwnedHandle> for Object {
     }
 }
 
+macro_rules! object_from {
+    ($through:ty: $($from:ty),* $(,)?) => {$(
+        impl From<$from> for Object {
+            fn from(object: $from) -> Object {
+                <$through>::from(object).into()
+            }
+        }
+    )*};
+}
+
+object_from!(OwnedSocket: std::net::TcpStream, std::net::TcpListener, std::net::UdpSocket, socket2::Socket);
+object_from!(OwnedHandle: std::fs::File);
+
 impl TryFrom<Object> for OwnedSocket {
     type Error = Object;
 

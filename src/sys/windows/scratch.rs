@@ -11,12 +11,17 @@ use windows_sys::Win32::Storage::FileSystem::BY_HANDLE_FILE_INFORMATION;
 /// not filled or sent whole.
 const BUFFERS_MAX: usize = 1024;
 
+/// Calls that take one buffer get a copy of so much of a list; what is behind that is a short transfer.
+const GATHERED: usize = 64 * 1024;
+
 /// What one operation may need beside its buffer.
 pub(crate) struct Scratch {
     /// The buffers of a vectored operation; its allocation is kept from use to use.
     buffers: Vec<WSABUF>,
     /// The bytes of all of them.
     total: usize,
+    /// What stands for all of them in a call that takes one.
+    gathered: Vec<u8>,
     /// A call writes here how many bytes of the address it has written.
     pub(crate) address_len: i32,
     /// A receive reads its flags from here when it is carried out, and writes others.
@@ -29,7 +34,7 @@ impl Scratch {
     pub(crate) fn new() -> Scratch {
         // SAFETY: both are plain C structures for which all-zero is a value.
         let (address, file) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
-        Scratch { buffers: Vec::new(), total: 0, address_len: 0, flags: 0, address, file }
+        Scratch { buffers: Vec::new(), total: 0, gathered: Vec::new(), address_len: 0, flags: 0, address, file }
     }
 
     /// Names the peer: for connect and send-to.
@@ -101,6 +106,42 @@ impl Scratch {
     /// The bytes of all buffers that one call reaches.
     pub(crate) fn total(&self) -> usize {
         self.total
+    }
+
+    /// One buffer in the place of all, for calls that take one: at most [`GATHERED`] bytes.
+    pub(crate) fn gathering_room(&mut self) -> (*mut u8, usize) {
+        let len = self.total.min(GATHERED);
+        self.gathered.clear();
+        self.gathered.reserve(len);
+        (self.gathered.as_mut_ptr(), len)
+    }
+
+    /// The same with the bytes of all.
+    ///
+    /// # Safety
+    /// The buffers are valid for reads.
+    pub(crate) unsafe fn gather(&mut self) -> (*const u8, usize) {
+        self.gathering_room();
+        for buffer in &self.buffers {
+            let len = (buffer.len as usize).min(GATHERED - self.gathered.len());
+            // SAFETY: the caller's.
+            self.gathered.extend_from_slice(unsafe { std::slice::from_raw_parts(buffer.buf, len) });
+        }
+        (self.gathered.as_ptr(), self.gathered.len())
+    }
+
+    /// Spreads `n` bytes that a call has written to [`Scratch::gathering_room`] over the buffers.
+    ///
+    /// # Safety
+    /// That many were written, and the buffers are valid for writes.
+    pub(crate) unsafe fn spread(&mut self, n: usize) {
+        let mut done = 0;
+        for buffer in &self.buffers {
+            let len = (buffer.len as usize).min(n - done);
+            // SAFETY: the caller's.
+            unsafe { ptr::copy_nonoverlapping(self.gathered.as_ptr().add(done), buffer.buf, len) };
+            done += len;
+        }
     }
 
     /// The list as calls take it.

@@ -2,7 +2,6 @@
 //! its lanes, and which of them the contract says can complete now, with what.
 
 use std::collections::VecDeque;
-use std::fs::File;
 
 use anyport::Handle;
 use socket2::SockAddr;
@@ -10,6 +9,7 @@ use socket2::SockAddr;
 use super::outcome::{self, BROKEN, DONE, RESET};
 use super::script::{Kind, Verb};
 use super::tape;
+use crate::support::Far;
 
 /// Bytes of a send that cannot fit between the two ends; see `peer::shrink_buffers`.
 pub(super) const BIG: usize = 512 * 1024;
@@ -42,7 +42,7 @@ pub(super) struct End {
     pub handle: Handle,
     pub open: bool,
     /// The peer's end; `None`: closed.
-    pub far: Option<File>,
+    pub far: Option<Far>,
     pub far_address: Option<SockAddr>,
     /// The number of its stream of content; the one towards the peer has the next number.
     pub seed: u64,
@@ -79,7 +79,7 @@ pub(super) struct End {
 }
 
 impl End {
-    pub(super) fn new(kind: Kind, handle: Handle, far: Option<File>, seed: u64) -> End {
+    pub(super) fn new(kind: Kind, handle: Handle, far: Option<Far>, seed: u64) -> End {
         End {
             kind,
             handle,

@@ -1,10 +1,8 @@
-//! The other side of each object: plain non-blocking descriptors, played by the script's own thread. Nothing here knows
+//! The other side of each object: plain non-blocking ends, played by the script's own thread. Nothing here knows
 //! of the port.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
@@ -12,19 +10,12 @@ use socket2::SockRef;
 use super::end::End;
 use super::script::{Act, Kind};
 use super::{tape, world};
+use crate::support::Near;
 
 /// Limits what fits between two ends, so that [`super::end::BIG`] bytes never do and the small sends always do.
-pub(super) fn shrink_buffers(near: impl AsFd, far: impl AsFd) {
-    SockRef::from(&near).set_send_buffer_size(64 * 1024).expect("SO_SNDBUF");
-    SockRef::from(&far).set_recv_buffer_size(64 * 1024).expect("SO_RCVBUF");
-}
-
-/// A descriptor as the peer's end.
-pub(super) fn far(fd: impl Into<OwnedFd>) -> File {
-    let fd = fd.into();
-    let flags = rustix::fs::fcntl_getfl(&fd).expect("F_GETFL");
-    rustix::fs::fcntl_setfl(&fd, flags | rustix::fs::OFlags::NONBLOCK).expect("F_SETFL");
-    File::from(fd)
+pub(super) fn shrink_buffers<'a>(near: impl Into<SockRef<'a>>, far: impl Into<SockRef<'a>>) {
+    near.into().set_send_buffer_size(64 * 1024).expect("SO_SNDBUF");
+    far.into().set_recv_buffer_size(64 * 1024).expect("SO_RCVBUF");
 }
 
 /// What a look for data found.
@@ -80,20 +71,20 @@ pub(super) fn datagram(end: &mut End) -> Option<Vec<u8>> {
 
 /// Sends `len` bytes to the port. Returns when they can be seen on its side, if nothing there takes them up at once: from
 /// then on what a receive gets does not depend on time.
-pub(super) fn send(end: &mut End, near: impl AsFd, len: usize) {
+pub(super) fn send(end: &mut End, near: &Near, len: usize) {
     let bytes = tape::cut(end.seed, end.sent, len);
     let far = end.far.as_mut().expect("an open end");
     end.sent += len;
     if end.kind == Kind::Udp {
         // Through the socket call: write(2) sends no empty datagram.
-        SockRef::from(&*far).send(&bytes).expect("the peer's datagram");
+        far.socket().send(&bytes).expect("the peer's datagram");
         return end.datagrams.push_back(len);
     }
     far.write_all(&bytes).expect("the peer's send");
     end.unread += len;
     if end.reads.is_empty() && end.readable.is_empty() {
         let give_up = Instant::now() + world::PATIENCE;
-        while rustix::io::ioctl_fionread(&near).expect("FIONREAD") < end.unread as u64 {
+        while near.unread() < end.unread {
             assert!(Instant::now() < give_up, "what the peer has sent does not arrive");
             std::thread::yield_now();
         }
@@ -128,13 +119,13 @@ pub(super) fn leave(end: &mut End, act: Act) {
     let far = end.far.take().expect("an open end");
     match act {
         Act::ShutdownWrite => {
-            SockRef::from(&far).shutdown(Shutdown::Write).expect("shutdown");
+            far.socket().shutdown(Shutdown::Write).expect("shutdown");
             end.far = Some(far);
             end.eof = true;
         }
         Act::Reset => {
             if end.kind == Kind::Tcp {
-                SockRef::from(&far).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+                far.socket().set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
             }
             end.reset = true;
         }

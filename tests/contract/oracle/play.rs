@@ -1,19 +1,19 @@
 //! What each step of a script does to the port, to the peer and to the model.
 
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use anyport::buf::IoBuf;
-use anyport::{Token, op};
+use anyport::{Object, Token, op};
 use socket2::{Domain, SockRef, Socket, Type};
 
+use super::able::able;
 use super::end::{BIG, End, Item};
 use super::outcome::{self, CANCELLED, DONE, TIMED_OUT, What};
 use super::script::{Act, Fault, Kind, Step, Verb};
 use super::world::{Op, ROOM, World};
 use super::{peer, tape};
-use crate::support::{pipe, tcp_pair, udp_pair, unix_pair};
+use crate::support::{Far, is_idle, near, pipe, tcp_pair, udp_pair, unix_pair};
 
 /// Time for an operation that must not need it.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -49,6 +49,7 @@ impl World {
             Step::RaceSend { end, size } => self.race_send(*end, (*size).into()),
             Step::Close(end) => self.pick(*end).is_some_and(|end| self.close(end)),
             // The port forgets with the object that its connection is broken.
+            Step::Detach(_) if !able().detach => false,
             Step::Detach(end) => self.pick_where(*end, |end| !end.reset).is_some_and(|end| self.detach(end)),
             Step::Posts(count) => self.posts(*count),
             Step::Closures { count, panic } => self.closures(*count, *panic),
@@ -95,11 +96,11 @@ impl World {
         true
     }
 
-    fn add(&mut self, kind: Kind, near: impl Into<OwnedFd>, far: Option<OwnedFd>) -> usize {
-        let near: OwnedFd = near.into();
+    fn add(&mut self, kind: Kind, near: impl Into<Object>, far: Option<Object>) -> usize {
+        let near: Object = near.into();
         let handle = self.port.attach(near).expect("attach");
         let seed = self.ends.len() as u64 * 2;
-        self.ends.push(End::new(kind, handle, far.map(peer::far), seed));
+        self.ends.push(End::new(kind, handle, far.map(Far::new), seed));
         self.ends.len() - 1
     }
 
@@ -110,6 +111,7 @@ impl World {
                 peer::shrink_buffers(&near, &far);
                 self.add(kind, near, Some(far.into()));
             }
+            Kind::Unix if !able().unix => return self.join(Kind::Tcp),
             Kind::Unix => {
                 let (near, far) = unix_pair();
                 peer::shrink_buffers(&near, &far);
@@ -146,7 +148,7 @@ impl World {
         self.sure(op(What::Open, None), open, DONE);
         self.settle();
         let Some(opened) = self.opened.take() else { return true };
-        let file: OwnedFd = opened.into();
+        let file: Object = opened.into();
         self.add(Kind::File, file, None);
         true
     }
@@ -165,6 +167,7 @@ impl World {
             (kind, Verb::Readable | Verb::Recv | Verb::RecvVectored | Verb::Pooled { .. } | Verb::PooledMulti { .. }) => {
                 kind != Kind::PipeOut
             }
+            (Kind::PipeOut, Verb::Writable) => able().room_in_pipes,
             (kind, Verb::Writable | Verb::Send | Verb::SendAll | Verb::SendVectored) => kind != Kind::PipeIn,
         };
         // The position of a file belongs to all its operations: one at a time.
@@ -359,7 +362,7 @@ impl World {
             }
             Act::Send(len) => {
                 let near = self.near(index);
-                peer::send(&mut self.ends[index], near, len.into());
+                peer::send(&mut self.ends[index], &near, len.into());
             }
             Act::Drain => end.draining = true,
             Act::ShutdownWrite | Act::Close | Act::Reset => peer::leave(end, act),
@@ -406,13 +409,12 @@ impl World {
         while self.port.wait(Some(Duration::ZERO)).is_ok_and(|ready| !ready) && self.host_is_idle() {}
         let (far, _) = self.host.accept().expect("accept");
         SockRef::from(&far).set_recv_buffer_size(64 * 1024).expect("SO_RCVBUF");
-        self.ends[index].far = Some(peer::far(far));
+        self.ends[index].far = Some(Far::new(far));
         true
     }
 
     fn host_is_idle(&self) -> bool {
-        let mut fds = [rustix::event::PollFd::new(&self.host, rustix::event::PollFlags::IN)];
-        rustix::event::poll(&mut fds, Some(&rustix::event::Timespec::default())) == Ok(0)
+        is_idle(&self.host)
     }
 
     fn cancel(&mut self, pick: u8) -> bool {
@@ -604,6 +606,7 @@ impl World {
         let of = |world: &World, kind: Kind| world.pick_where(number, |end| end.kind == kind && idle(end));
         let stream = |world: &World| world.pick_where(number, |end| end.is_stream() && idle(end) && end.far.is_some());
         let index = match fault {
+            Fault::AcceptOnStream | Fault::RecvOnListener | Fault::SendOnListener if !able().refusals => None,
             Fault::StaleHandle => return self.stale_handle(number),
             Fault::NulInPath => {
                 let text = "error InvalidInput";
@@ -687,7 +690,7 @@ impl World {
         self.sure(Op { lent: vec![at], ..op(What::Recv, None) }, op::Recv::new(handle, buf), text);
         self.sure(op(What::AcceptMulti, None), op::AcceptMulti::new(handle), text);
         self.sure(op(What::Ready, None), op::Ready::readable(handle), text);
-        if self.port.cancel_all(handle) != 0 || self.port.detach(handle).is_ok() || self.port.as_fd(handle).is_ok() {
+        if self.port.cancel_all(handle) != 0 || self.port.detach(handle).is_ok() || near(&self.port, handle).is_ok() {
             self.wrong("a stale handle reached an object");
         }
         self.sure(op(What::Close, None), op::Close::new(handle), text)

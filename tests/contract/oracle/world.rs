@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyport::buf::PoolBuf;
@@ -416,9 +415,8 @@ impl World {
         }
     }
 
-    pub(super) fn near(&self, end: usize) -> std::os::fd::OwnedFd {
-        let fd = self.port.as_fd(self.ends[end].handle).expect("an open handle");
-        fd.as_fd().try_clone_to_owned().expect("dup")
+    pub(super) fn near(&self, end: usize) -> crate::support::Near {
+        crate::support::near(&self.port, self.ends[end].handle).expect("an open handle")
     }
 
     pub(super) fn pooled_elsewhere(&self, end: usize) -> bool {

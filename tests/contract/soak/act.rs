@@ -4,11 +4,12 @@ use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use anyport::{Handle, Token, op};
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
 use super::ledger::{self, LONGEST, SIZE};
 use super::pair::{Kind, Pair};
 use super::world::{End, Lane, Op, POOL, POST, Parcel, RECORD, RECORDS, Role, What, World};
+use crate::support::{can_detach, domain_of, near};
 
 /// Connections by accept and connect, of which only the port's own behaviour is checked.
 const STRANGERS: usize = 16;
@@ -221,7 +222,7 @@ impl World {
         }
         let Some(index) = self.pick(|end| matches!(end.role, Role::Listener(_))) else { return };
         let Role::Listener(address) = self.end(index).role.clone() else { unreachable!("picked") };
-        let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::UNIX };
+        let domain = domain_of(&address);
         let socket = Socket::new(domain, Type::STREAM, None).expect("a socket");
         if domain == Domain::IPV4 {
             // It leaves no address in use behind.
@@ -292,8 +293,7 @@ impl World {
             pair.disturbed = true;
             pair.flows[*side].ended = true;
             if pair.kind == Kind::Tcp && self.rng.u8(..4) > 0 {
-                let socket = self.port.as_fd(handle).expect("it is open");
-                SockRef::from(&socket).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+                near(&self.port, handle).expect("it is open").reset_on_close();
                 self.report.resets += 1;
             }
         }
@@ -328,6 +328,9 @@ impl World {
 
     /// An end leaves, if it can, and comes back under another handle.
     fn detach(&mut self) {
+        if !can_detach() {
+            return;
+        }
         // One that has met an error would meet an end after that.
         let fits = |end: &End| !end.closing && matches!(end.role, Role::Side(..)) && !end.is_disturbed();
         let Some(index) = self.pick(fits) else { return };

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyport::buf::PoolBuf;
 use anyport::op::Operation;
 use anyport::{Backend, Handle, OpId, Port, Poster, Source, Token};
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use socket2::{SockAddr, SockRef};
 
 use super::Report;
 use super::ledger::Ledger;
@@ -279,7 +279,8 @@ impl World {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (near, _far) = unix_pair();
         let stale = port.attach(near).expect("attach");
-        drop(port.detach(stale).expect("detach"));
+        port.submit(anyport::op::Close::new(stale), Token(0));
+        one(&mut port).unpack::<anyport::op::Close>().expect("close");
         let path = folder.path().join("records");
         std::fs::write(&path, [0; RECORDS * RECORD]).expect("a file");
         let records = Records { path, end: None, opening: false, all: Default::default() };
@@ -415,8 +416,7 @@ impl World {
                 self.join(two, far);
             }
             Kind::Pipe => {
-                let (read_end, write_end) = pipe();
-                rustix::pipe::fcntl_setpipe_size(&write_end, 4096).expect("F_SETPIPE_SZ");
+                let (read_end, write_end) = small_pipe();
                 self.join(write_end, near);
                 self.join(read_end, far);
             }
@@ -436,10 +436,7 @@ impl World {
     pub(super) fn listen(&mut self) {
         let (tcp, address) = listener();
         self.join(tcp, Role::Listener(address.into()));
-        let unix = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
-        let address = SockAddr::unix(self.folder.path().join("socket")).expect("an address");
-        unix.bind(&address).expect("bind");
-        unix.listen(4).expect("listen");
+        let (unix, address) = unix_target(self.folder.path());
         self.join(unix, Role::Listener(address));
     }
 

@@ -15,7 +15,7 @@ use std::{env, process, thread};
 use anyport::Backend;
 use libtest_mimic::{Arguments, Trial};
 
-use super::libkqueue::settle_libkqueue;
+use super::settle_libkqueue;
 use super::skip::{self, Skipped};
 
 /// Set in the process of an isolated trial: the full name of the trial it is to run.
@@ -199,7 +199,7 @@ fn run_isolated(name: &str) {
 /// kernel's alarm clock is the watchdog here, because a thread would disturb what these trials count.
 fn run_scenario(job: &Job) -> ExitCode {
     // A little earlier than the harness, which can then still say what this process had to say.
-    nix::unistd::alarm::set((trial_limit().as_secs() as u32).saturating_sub(5).max(1));
+    super::end_process_after(trial_limit().saturating_sub(Duration::from_secs(5)));
     match catch_unwind(AssertUnwindSafe(|| run_body(job))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(panic) => match as_skipped(panic) {

@@ -1,27 +1,30 @@
 //! What the tests of all promises share. Each file is one idea; `use crate::support::*` gives a test all of it.
+//!
+//! What differs between systems is in a folder of each, picked by `cfg`, under the same names. Where a system lacks
+//! something, its function of that name skips the test that asks for it.
 
 mod alloc;
 mod drive;
 mod harness;
-mod libkqueue;
 mod pattern;
 mod peer;
 mod pending;
-mod process;
-mod refuse;
 mod skip;
 mod sockets;
-mod trace;
+
+#[cfg(target_os = "linux")]
+#[path = "linux/mod.rs"]
+mod system;
+#[cfg(windows)]
+#[path = "windows/mod.rs"]
+mod system;
 
 pub(crate) use alloc::{Heap, counted, process_heap};
 pub(crate) use drive::*;
 pub(crate) use harness::*;
-pub(crate) use libkqueue::*;
 pub(crate) use pattern::{assert_piece, pattern, piece};
 pub(crate) use peer::{Peer, Step};
 pub(crate) use pending::*;
-pub(crate) use process::*;
-pub(crate) use refuse::*;
 pub(crate) use skip::{skip, skip_elsewhere};
 pub(crate) use sockets::*;
-pub(crate) use trace::{count, run_if_tracer};
+pub(crate) use system::*;

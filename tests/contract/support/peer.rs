@@ -86,7 +86,7 @@ fn perform(stream: &mut Socket, step: Step, received: &mut Vec<u8>) -> io::Resul
         Step::Reset => {
             stream.set_linger(Some(Duration::ZERO))?;
             // Closing a socket that lingers for no time at all sends the reset; the script ends with it.
-            *stream = Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+            *stream = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
         }
     }
     Ok(())

@@ -5,16 +5,18 @@
 //! dropped is not freed but marked and kept, so that a system that still writes to it is caught.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyport::buf::{IoBuf, IoBufMut};
 use anyport::op::{self, Operation, Unpack};
-use anyport::{Completion, Handle, OpId, Port, Source, Token};
+use anyport::{Completion, Handle, Object, OpId, Port, Source, Token};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::{listener, one, pipe, tcp_pair, udp_pair, unix_datagram_pair, unix_listener, unix_pair};
+use super::{
+    DATAGRAMS_WAIT, PIPES_TELL_ROOM, domain_of, fill, listener, one, pipe, silent_unix, tcp_pair, try_write, udp_pair,
+    unix_datagram_pair, unix_listener, unix_pair,
+};
 
 /// What a lent buffer holds before the system writes to it.
 pub(crate) const FRESH: u8 = 0x5a;
@@ -144,7 +146,7 @@ pub(crate) struct Pending {
 pub(crate) struct Cast {
     pub(crate) pending: Vec<Pending>,
     /// The other ends.
-    pub(crate) peers: Vec<OwnedFd>,
+    pub(crate) peers: Vec<Object>,
     folders: Vec<tempfile::TempDir>,
 }
 
@@ -170,8 +172,7 @@ impl Cast {
     /// Writes to everything that can be written to, so that a receive that still stood would get something.
     pub(crate) fn send_to_all(&self) {
         for peer in &self.peers {
-            set_blocking(peer, false);
-            let _ = rustix::io::write(peer, &[0xee; 64]);
+            try_write(peer, &[0xee; 64]);
         }
     }
 }
@@ -210,7 +211,7 @@ impl Stage<'_> {
         self.cast.pending.push(Pending { name, id, handle, buffers, unpack });
     }
 
-    fn attach(&mut self, near: impl Into<Source>, far: impl Into<OwnedFd>) -> Handle {
+    fn attach(&mut self, near: impl Into<Source>, far: impl Into<Object>) -> Handle {
         self.cast.peers.push(far.into());
         self.port.attach(near).expect("attach")
     }
@@ -295,7 +296,7 @@ impl Stage<'_> {
         let (silent, address, folder) = silent_unix();
         self.cast.peers.extend(silent);
         self.cast.folders.push(folder);
-        let on = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        let on = Socket::new(domain_of(&address), Type::STREAM, None).expect("a socket");
         let on = self.port.attach(on).expect("attach");
         self.submit("connect, unix", Some(on), 0, op::Connect::new(on, address));
     }
@@ -323,10 +324,12 @@ impl Stage<'_> {
         fill(&near);
         let (on, bufs) = (self.attach(near, far), [self.tally.lend(16), self.tally.lend(16)]);
         self.submit("send vectored, unix", Some(on), 2, op::SendVectored::new(on, bufs));
-        let (near, far) = unix_datagram_pair();
-        fill(&near);
-        let (on, buf) = (self.attach(near, far), self.tally.lend(64));
-        self.submit("send, datagram", Some(on), 1, op::Send::new(on, buf));
+        if DATAGRAMS_WAIT {
+            let (near, far) = unix_datagram_pair();
+            fill(&near);
+            let (on, buf) = (self.attach(near, far), self.tally.lend(64));
+            self.submit("send, datagram", Some(on), 1, op::Send::new(on, buf));
+        }
     }
 
     fn readiness(&mut self) {
@@ -341,28 +344,17 @@ impl Stage<'_> {
         fill(&near);
         let on = self.attach(near, far);
         self.submit("ready, unix, to write", Some(on), 0, op::Ready::writable(on));
-        let (far, near) = pipe();
-        fill(&near);
-        let on = self.attach(near, far);
-        self.submit("ready, pipe, to write", Some(on), 0, op::Ready::writable(on));
+        if PIPES_TELL_ROOM {
+            let (far, near) = pipe();
+            fill(&near);
+            let on = self.attach(near, far);
+            self.submit("ready, pipe, to write", Some(on), 0, op::Ready::writable(on));
+        }
     }
-}
-
-fn set_blocking(fd: impl AsFd, blocking: bool) {
-    rustix::io::ioctl_fionbio(fd, !blocking).expect("FIONBIO");
-}
-
-/// Writes until nothing more fits.
-pub(crate) fn fill(fd: impl AsFd) {
-    set_blocking(&fd, false);
-    for size in [4096, 1] {
-        while rustix::io::write(&fd, &[0; 4096][..size]).is_ok() {}
-    }
-    set_blocking(&fd, true);
 }
 
 /// A TCP listener that answers nobody, because its queue is full; with what makes it so.
-pub(crate) fn silent_tcp() -> (Vec<OwnedFd>, SockAddr) {
+pub(crate) fn silent_tcp() -> (Vec<Object>, SockAddr) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().expect("an address").into()).expect("bind");
     listener.listen(0).expect("listen");
@@ -371,16 +363,4 @@ pub(crate) fn silent_tcp() -> (Vec<OwnedFd>, SockAddr) {
     let first = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     first.connect(&address).expect("connect");
     (vec![listener.into(), first.into()], address)
-}
-
-/// The same of a Unix listener.
-pub(crate) fn silent_unix() -> (Vec<OwnedFd>, SockAddr, tempfile::TempDir) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let address = SockAddr::unix(folder.path().join("silent")).expect("an address");
-    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
-    listener.bind(&address).expect("bind");
-    listener.listen(0).expect("listen");
-    let first = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
-    first.connect(&address).expect("connect");
-    (vec![listener.into(), first.into()], address, folder)
 }

@@ -1,11 +1,11 @@
 //! Connected pairs of every kind of object that the tests use. One side is usually attached to a port, the other is
 //! played by a blocking [`super::peer::Peer`]. Loopback and port 0 only.
 
-use std::io::{PipeReader, PipeWriter};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
-use socket2::Socket;
+use socket2::{Domain, SockAddr, Socket};
+
+use super::unix_pair;
 
 /// A TCP listener on the loopback address, and where it listens.
 pub(crate) fn listener() -> (TcpListener, SocketAddr) {
@@ -24,23 +24,6 @@ pub(crate) fn tcp_pair() -> (TcpStream, TcpStream) {
     (near, far)
 }
 
-/// Two ends of a Unix stream connection.
-pub(crate) fn unix_pair() -> (UnixStream, UnixStream) {
-    UnixStream::pair().expect("a pair of Unix stream sockets")
-}
-
-/// Two ends of a Unix datagram pair.
-pub(crate) fn unix_datagram_pair() -> (UnixDatagram, UnixDatagram) {
-    UnixDatagram::pair().expect("a pair of Unix datagram sockets")
-}
-
-/// A Unix listener in a new folder, which lives as long as the returned guard.
-pub(crate) fn unix_listener() -> (UnixListener, tempfile::TempDir) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let listener = UnixListener::bind(folder.path().join("socket")).expect("listen on a Unix socket");
-    (listener, folder)
-}
-
 /// Two UDP sockets on loopback, each connected to the other.
 pub(crate) fn udp_pair() -> (UdpSocket, UdpSocket) {
     let (near, far) = udp_unconnected();
@@ -55,14 +38,14 @@ pub(crate) fn udp_unconnected() -> (UdpSocket, UdpSocket) {
     (bind(), bind())
 }
 
-/// A pipe.
-pub(crate) fn pipe() -> (PipeReader, PipeWriter) {
-    std::io::pipe().expect("a pipe")
-}
-
 /// A connected pair of each kind of stream socket, named: for promises that hold for all of them.
 pub(crate) fn stream_pairs() -> Vec<(&'static str, Socket, Socket)> {
     let (tcp_near, tcp_far) = tcp_pair();
     let (unix_near, unix_far) = unix_pair();
     vec![("tcp", tcp_near.into(), tcp_far.into()), ("unix", unix_near.into(), unix_far.into())]
+}
+
+/// The domain of a socket that is to connect to `address`.
+pub(crate) fn domain_of(address: &SockAddr) -> Domain {
+    if address.is_ipv4() { Domain::IPV4 } else { Domain::UNIX }
 }

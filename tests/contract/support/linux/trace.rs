@@ -17,7 +17,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, gettid};
 use syscalls::Sysno;
 
-use super::skip::skip;
+use crate::support::skip::skip;
 
 /// Set in the tracer: the thread to trace.
 const TRACE: &str = "ANYPORT_TRACE_THREAD";

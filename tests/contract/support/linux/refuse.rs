@@ -10,7 +10,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use rustix::thread::CapabilitySet;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
-use super::skip::skip_elsewhere;
+use crate::support::skip::skip_elsewhere;
 
 /// From now on the system call `number` (`libc::SYS_io_uring_setup`) fails with `errno` in this thread and in those
 /// it starts. This is what Docker's default profile does (with `EPERM`) and what an old kernel does (`ENOSYS`).

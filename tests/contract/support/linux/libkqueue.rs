@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyport::{Backend, Port, Token, op};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::drive::{drive, eventually, one, port};
-use super::skip::skip_elsewhere;
-use super::sockets::tcp_pair;
 use super::trace::Calls;
+use crate::support::drive::{drive, eventually, one, port};
+use crate::support::skip::skip_elsewhere;
+use crate::support::sockets::tcp_pair;
 
 /// True for the backend that is libkqueue's here.
 pub(crate) fn is_libkqueue(backend: Backend) -> bool {

@@ -1,0 +1,43 @@
+//! What is not counted here: system calls. And what only libkqueue, on Linux, does otherwise.
+
+use anyport::Backend;
+
+use super::super::skip::skip_elsewhere;
+
+/// System calls by name.
+pub(crate) struct Calls(());
+
+impl Calls {
+    pub(crate) fn of(&self, _: &str) -> u64 {
+        unreachable!("none was counted")
+    }
+
+    pub(crate) fn of_any(&self, _: &[&str]) -> u64 {
+        unreachable!("none was counted")
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        unreachable!("none was counted")
+    }
+}
+
+impl std::fmt::Display for Calls {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        unreachable!("none was counted")
+    }
+}
+
+/// Counts the calls that `body` makes: not here.
+pub(crate) fn count<T>(_body: impl FnOnce() -> T) -> (Calls, T) {
+    skip_elsewhere("system calls are counted on Linux alone")
+}
+
+pub(crate) fn without_libkqueue(_: Backend, calls: Calls) -> Calls {
+    calls
+}
+
+pub(crate) fn is_libkqueue(_: Backend) -> bool {
+    false
+}
+
+pub(crate) fn skip_on_libkqueue(_: Backend, _: &str) {}

@@ -1,0 +1,182 @@
+//! Stand-ins for what Unix has beside TCP, UDP and pipes: Winsock has Unix stream sockets since Windows 10 (1803), but
+//! neither pairs of them nor datagrams, and the standard library and Wine have none. What a test does with them as just
+//! another stream, it does here with TCP over loopback; what is about Unix sockets as such is skipped.
+
+use std::io;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::windows::io::{AsSocket, BorrowedSocket};
+use std::path::Path;
+use std::time::Duration;
+
+use anyport::{Object, Source};
+use socket2::{SockAddr, SockRef, Socket};
+
+use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_BACKUP_SEMANTICS;
+
+use super::pipe::{PipeReader, PipeWriter, pipe};
+
+use super::super::pending::silent_tcp;
+use super::super::skip::skip_elsewhere;
+use super::super::sockets::{listener, tcp_pair, udp_pair};
+
+pub(crate) type UnixStream = TcpStream;
+pub(crate) type UnixListener = TcpListener;
+
+/// A socket for datagrams.
+pub(crate) struct UnixDatagram(UdpSocket);
+
+impl UnixDatagram {
+    pub(crate) fn bind(_: impl AsRef<Path>) -> io::Result<UnixDatagram> {
+        skip_elsewhere("Windows has no Unix datagram sockets")
+    }
+
+    pub(crate) fn unbound() -> io::Result<UnixDatagram> {
+        skip_elsewhere("Windows has no Unix datagram sockets")
+    }
+
+    pub(crate) fn connect(&self, _: impl AsRef<Path>) -> io::Result<()> {
+        skip_elsewhere("Windows has no Unix datagram sockets")
+    }
+
+    pub(crate) fn send_to(&self, _: &[u8], _: impl AsRef<Path>) -> io::Result<usize> {
+        skip_elsewhere("Windows has no Unix datagram sockets")
+    }
+
+    pub(crate) fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.recv(buf)
+    }
+
+    pub(crate) fn set_read_timeout(&self, time: Option<Duration>) -> io::Result<()> {
+        self.0.set_read_timeout(time)
+    }
+
+    pub(crate) fn set_nonblocking(&self, on: bool) -> io::Result<()> {
+        self.0.set_nonblocking(on)
+    }
+}
+
+impl From<UnixDatagram> for Socket {
+    fn from(socket: UnixDatagram) -> Socket {
+        socket.0.into()
+    }
+}
+
+impl From<UnixDatagram> for Source {
+    fn from(socket: UnixDatagram) -> Source {
+        socket.0.into()
+    }
+}
+
+impl From<UnixDatagram> for Object {
+    fn from(socket: UnixDatagram) -> Object {
+        socket.0.into()
+    }
+}
+
+impl AsSocket for UnixDatagram {
+    fn as_socket(&self) -> BorrowedSocket<'_> {
+        self.0.as_socket()
+    }
+}
+
+/// Two ends of another stream.
+pub(crate) fn unix_pair() -> (UnixStream, UnixStream) {
+    tcp_pair()
+}
+
+/// Two ends of another pair of datagram sockets.
+pub(crate) fn unix_datagram_pair() -> (UnixDatagram, UnixDatagram) {
+    let (near, far) = udp_pair();
+    (UnixDatagram(near), UnixDatagram(far))
+}
+
+/// Another listener.
+pub(crate) fn unix_listener() -> (UnixListener, tempfile::TempDir) {
+    (listener().0, tempfile::tempdir().expect("a temporary folder"))
+}
+
+/// An end that can be written to until nothing more fits.
+pub(crate) trait Fill {
+    /// Writes without waiting; an error when nothing fits.
+    fn write_now(&self, bytes: &[u8]) -> io::Result<usize>;
+}
+
+impl Fill for TcpStream {
+    fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.set_nonblocking(true)?;
+        let result = SockRef::from(self).send(bytes);
+        self.set_nonblocking(false)?;
+        result
+    }
+}
+
+impl Fill for UnixDatagram {
+    fn write_now(&self, _: &[u8]) -> io::Result<usize> {
+        skip_elsewhere("a datagram socket here is never full: what does not fit is lost")
+    }
+}
+
+impl Fill for PipeWriter {
+    fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write(bytes)
+    }
+}
+
+impl<T: Fill> Fill for &T {
+    fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        (**self).write_now(bytes)
+    }
+}
+
+/// Writes until nothing more fits.
+pub(crate) fn fill(end: impl Fill) {
+    for size in [4096, 1] {
+        while end.write_now(&[0; 4096][..size]).is_ok() {}
+    }
+}
+
+/// Writes as much as fits.
+pub(crate) fn try_write(object: &Object, bytes: &[u8]) {
+    if let Object::Socket(socket) = object {
+        let _ = SockRef::from(socket).set_nonblocking(true);
+        let _ = SockRef::from(socket).send(bytes);
+    }
+}
+
+/// A listener that answers nobody, as [`silent_tcp`] is one. (A Windows refuses, some seconds later.)
+pub(crate) fn silent_unix() -> (Vec<Object>, SockAddr, tempfile::TempDir) {
+    let (kept, address) = silent_tcp();
+    (kept, address, tempfile::tempdir().expect("a temporary folder"))
+}
+
+/// Another listener, and its address.
+pub(crate) fn unix_target(_: &Path) -> (Socket, SockAddr) {
+    let (listener, address) = listener();
+    (listener.into(), address.into())
+}
+
+/// A pipe that holds little.
+pub(crate) fn small_pipe() -> (PipeReader, PipeWriter) {
+    pipe()
+}
+
+/// An open folder.
+pub(crate) fn folder() -> std::fs::File {
+    use std::os::windows::fs::OpenOptionsExt;
+    let folder = std::fs::OpenOptions::new().read(true).custom_flags(FILE_FLAG_BACKUP_SEMANTICS).open("/");
+    folder.expect("the root folder")
+}
+
+/// Sends bytes with a descriptor alongside.
+pub(crate) fn send_with_descriptor(_: &Socket, _: &[u8]) {
+    skip_elsewhere("no descriptors are sent along here")
+}
+
+/// Holds small pieces back until they are let go together: not here, where there is no such option.
+pub(crate) fn cork(_: &Socket, _: bool) {}
+
+/// A datagram to a receiver that is full is lost.
+pub(crate) const DATAGRAMS_WAIT: bool = false;
+
+/// The system tells when there is something in a pipe, but not when there is room.
+pub(crate) const PIPES_TELL_ROOM: bool = false;

@@ -1,0 +1,164 @@
+//! A pipe both of whose ends can be attached: a named pipe of one direction, open for overlapped calls. (The
+//! standard library's are not.) An end that stays with the test is used with calls that wait.
+
+use std::io::{self, Read, Write};
+use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, FromRawHandle, OwnedHandle};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use anyport::{Object, Source};
+use windows_sys::Win32::Foundation::{
+    ERROR_BROKEN_PIPE, ERROR_IO_PENDING, ERROR_OPERATION_ABORTED, ERROR_PIPE_CONNECTED, GENERIC_WRITE, GetLastError,
+    HANDLE, INVALID_HANDLE_VALUE, SetLastError,
+};
+use windows_sys::Win32::Storage::FileSystem::{
+    CreateFileW, FILE_FLAG_FIRST_PIPE_INSTANCE, FILE_FLAG_OVERLAPPED, OPEN_EXISTING, PIPE_ACCESS_INBOUND, ReadFile,
+    WriteFile,
+};
+use windows_sys::Win32::System::IO::{CancelIoEx, GetOverlappedResult, OVERLAPPED};
+use windows_sys::Win32::System::Pipes::{ConnectNamedPipe, CreateNamedPipeW, PIPE_REJECT_REMOTE_CLIENTS};
+use windows_sys::Win32::System::Threading::CreateEventW;
+
+/// What a pipe holds before its writer has to wait.
+const ROOM: u32 = 64 * 1024;
+
+/// The end that reads.
+#[derive(Debug)]
+pub(crate) struct PipeReader(OwnedHandle);
+
+/// The end that writes.
+#[derive(Debug)]
+pub(crate) struct PipeWriter(OwnedHandle);
+
+fn owned(handle: HANDLE) -> io::Result<OwnedHandle> {
+    if handle == INVALID_HANDLE_VALUE {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the caller has just made this handle.
+    Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
+}
+
+/// A pipe.
+pub(crate) fn pipe() -> (PipeReader, PipeWriter) {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let name = format!(r"\\.\pipe\anyport-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
+    let name: Vec<u16> = name.encode_utf16().chain([0]).collect();
+    // SAFETY: calls with a name and an OVERLAPPED of this frame; the connect is over when it returns, because the
+    // client is there.
+    unsafe {
+        let mode = PIPE_ACCESS_INBOUND | FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE;
+        let server = CreateNamedPipeW(name.as_ptr(), mode, PIPE_REJECT_REMOTE_CLIENTS, 1, ROOM, ROOM, 0, null_mut());
+        let reader = owned(server).expect("a named pipe");
+        let client =
+            CreateFileW(name.as_ptr(), GENERIC_WRITE, 0, null_mut(), OPEN_EXISTING, FILE_FLAG_OVERLAPPED, null_mut());
+        let writer = owned(client).expect("the other end of a named pipe");
+        let mut memory = OVERLAPPED::default();
+        let connected = ConnectNamedPipe(reader.as_raw_handle(), &mut memory);
+        assert!(connected != 0 || GetLastError() == ERROR_PIPE_CONNECTED, "{}", io::Error::last_os_error());
+        (PipeReader(reader), PipeWriter(writer))
+    }
+}
+
+/// Makes an overlapped call and waits for its end.
+fn wait_for(handle: BorrowedHandle<'_>, call: impl FnOnce(*mut OVERLAPPED) -> i32) -> io::Result<usize> {
+    // SAFETY: the event and the OVERLAPPED are of this frame, which is not left before the call is over. With the event's
+    // lowest bit set no packet is queued at a completion port.
+    unsafe {
+        let event = CreateEventW(null_mut(), 1, 0, null_mut());
+        assert!(!event.is_null(), "{}", io::Error::last_os_error());
+        let event = OwnedHandle::from_raw_handle(event);
+        let mut memory =
+            OVERLAPPED { hEvent: event.as_raw_handle().map_addr(|address| address | 1), ..OVERLAPPED::default() };
+        if call(&mut memory) == 0 && GetLastError() != ERROR_IO_PENDING {
+            return Err(io::Error::last_os_error());
+        }
+        let mut bytes = 0;
+        match GetOverlappedResult(handle.as_raw_handle(), &memory, &mut bytes, 1) {
+            0 => Err(io::Error::last_os_error()),
+            _ => Ok(bytes as usize),
+        }
+    }
+}
+
+/// Reads from an end, and waits for that.
+pub(super) fn read(end: &OwnedHandle, buf: &mut [u8]) -> io::Result<usize> {
+    let result = wait_for(end.as_handle(), |memory| {
+        // SAFETY: the buffer is borrowed until the call is over.
+        unsafe { ReadFile(end.as_raw_handle(), buf.as_mut_ptr(), buf.len() as u32, null_mut(), memory) }
+    });
+    match result {
+        Err(error) if error.raw_os_error() == Some(ERROR_BROKEN_PIPE as i32) => Ok(0),
+        result => result,
+    }
+}
+
+/// Writes what fits; an error when nothing does.
+pub(super) fn write_now(end: &OwnedHandle, bytes: &[u8]) -> io::Result<usize> {
+    let result = wait_for(end.as_handle(), |memory| {
+        // SAFETY: the buffer is borrowed until the call is over.
+        unsafe {
+            let over = WriteFile(end.as_raw_handle(), bytes.as_ptr(), bytes.len() as u32, null_mut(), memory);
+            if over == 0 && GetLastError() == ERROR_IO_PENDING {
+                CancelIoEx(end.as_raw_handle(), memory);
+                SetLastError(ERROR_IO_PENDING);
+            }
+            over
+        }
+    });
+    match result {
+        Err(error) if error.raw_os_error() == Some(ERROR_OPERATION_ABORTED as i32) => {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+        result => result,
+    }
+}
+
+impl PipeWriter {
+    /// Writes what fits; an error when nothing does.
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        write_now(&self.0, bytes)
+    }
+}
+
+impl Read for PipeReader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        read(&self.0, buf)
+    }
+}
+
+impl Write for PipeWriter {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        wait_for(self.0.as_handle(), |memory| {
+            // SAFETY: the buffer is borrowed until the call is over.
+            unsafe { WriteFile(self.0.as_raw_handle(), buf.as_ptr(), buf.len() as u32, null_mut(), memory) }
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl From<PipeReader> for Source {
+    fn from(end: PipeReader) -> Source {
+        end.0.into()
+    }
+}
+
+impl From<PipeWriter> for Source {
+    fn from(end: PipeWriter) -> Source {
+        end.0.into()
+    }
+}
+
+impl From<PipeReader> for Object {
+    fn from(end: PipeReader) -> Object {
+        end.0.into()
+    }
+}
+
+impl From<PipeWriter> for Object {
+    fn from(end: PipeWriter) -> Object {
+        end.0.into()
+    }
+}
