@@ -8,7 +8,6 @@ use std::net::TcpListener;
 
 use anyport::{Completion, Handle, Port, Token, buf::PoolBuf, op};
 use slab::Slab;
-use socket2::SockRef;
 
 /// The token of the accept; peers have their place in the slab.
 const ACCEPT: Token = Token(u64::MAX);
@@ -79,7 +78,7 @@ impl EchoLoop {
         }
         let peer = port.attach(accepted)?;
         // A peer that is gone already fails here and again, for good, in its first receive.
-        let _ = SockRef::from(&port.as_fd(peer)?).set_tcp_nodelay(true);
+        let _ = port.with_socket(peer, |socket| socket.set_tcp_nodelay(true))?;
         let token = Token(self.peers.insert(peer) as u64);
         port.submit(op::RecvPooled::new(peer), token);
         Ok(())

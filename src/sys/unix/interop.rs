@@ -4,6 +4,7 @@ use crate::error::Refusal;
 use crate::handle::{Entry, Handle};
 use crate::op::{Accepted, Opened};
 use crate::port::Port;
+use socket2::SockRef;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -36,6 +37,26 @@ impl Port {
     /// ```
     pub fn as_fd(&self, handle: Handle) -> io::Result<BorrowedFd<'_>> {
         Ok(self.entry(handle).ok_or(Refusal::StaleHandle)?.fd())
+    }
+
+    /// Calls `f` with the socket behind a handle, for its options and addresses: the same on every system.
+    ///
+    /// ```
+    /// # use anyport::Port;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// let mut port = Port::new()?;
+    /// let conn = port.attach(stream)?;
+    /// port.with_socket(conn, |socket| socket.set_tcp_nodelay(true))??;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `NotFound` for a stale handle. (What is no socket refuses each option.)
+    pub fn with_socket<T>(&self, handle: Handle, f: impl FnOnce(SockRef<'_>) -> T) -> io::Result<T> {
+        Ok(f(SockRef::from(&self.as_fd(handle)?)))
     }
 }
 

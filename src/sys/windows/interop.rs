@@ -5,6 +5,7 @@ use crate::error::Refusal;
 use crate::handle::Handle;
 use crate::op::{Accepted, Opened};
 use crate::port::Port;
+use socket2::SockRef;
 use std::fs::File;
 use std::io;
 use std::os::windows::io::{AsHandle, AsSocket, BorrowedHandle, BorrowedSocket, OwnedHandle, OwnedSocket};
@@ -20,6 +21,26 @@ impl Port {
             Raw::Socket(socket) => Ok(unsafe { BorrowedSocket::borrow_raw(socket) }),
             Raw::Handle(_) => Err(Refusal::NoSocket.into()),
         }
+    }
+
+    /// Calls `f` with the socket behind a handle, for its options and addresses: the same on every system.
+    ///
+    /// ```
+    /// # use anyport::Port;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// let mut port = Port::new()?;
+    /// let conn = port.attach(stream)?;
+    /// port.with_socket(conn, |socket| socket.set_tcp_nodelay(true))??;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `NotFound` for a stale handle, `InvalidInput` for what is no socket.
+    pub fn with_socket<T>(&self, handle: Handle, f: impl FnOnce(SockRef<'_>) -> T) -> io::Result<T> {
+        Ok(f(SockRef::from(&self.as_socket(handle)?)))
     }
 
     /// The system's handle behind a handle of the port. (A socket's works for the calls that take both.)
