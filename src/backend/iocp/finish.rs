@@ -95,7 +95,7 @@ impl Iocp {
                 outcome
             }
             // As elsewhere, an end or error is found with a buffer at hand.
-            RawOp::RecvPooled { .. } if phase == Phase::Look && !given_up && !core.pool.has_free() => {
+            RawOp::RecvPooled { .. } if phase == Phase::Look && !given_up && core.pool.available() == 0 => {
                 Outcome::error(error::NO_BUFFER)
             }
             RawOp::RecvPooled { .. } => received(entry, core.pool.size(), given_up, outcome),
