@@ -41,3 +41,7 @@ pub(crate) fn is_libkqueue(_: Backend) -> bool {
 }
 
 pub(crate) fn skip_on_libkqueue(_: Backend, _: &str) {}
+
+pub(crate) fn settle_libkqueue() {}
+
+pub(crate) fn skip_where_ends_are_forgotten(_: Backend) {}
