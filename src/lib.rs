@@ -44,6 +44,7 @@ pub mod error;
 mod explain;
 mod handle;
 pub mod op;
+pub mod os;
 mod outcome;
 mod payload;
 pub mod poller;

@@ -42,6 +42,12 @@ impl Event {
         Event { key, readiness }
     }
 
+    /// Adds what a second report of the same source tells.
+    #[allow(dead_code)] // kqueue reports each direction by itself
+    pub(crate) fn add(&mut self, readiness: Readiness) {
+        self.readiness |= readiness;
+    }
+
     /// A read, receive or accept would return at once.
     #[inline]
     pub fn is_readable(&self) -> bool {

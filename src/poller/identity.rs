@@ -1,7 +1,7 @@
 //! Tells a descriptor from an earlier one of the same number, for the backends that keep a table of their own by number:
 //! a source that was closed without being deleted is still in there when its successor is added.
 
-use rustix::fs::fstat;
+use rustix::fs::{FileType, fstat};
 use std::io;
 use std::os::fd::BorrowedFd;
 
@@ -10,12 +10,14 @@ use std::os::fd::BorrowedFd;
 pub(crate) struct Identity {
     device: u64,
     inode: u64,
+    pub(crate) is_socket: bool,
 }
 
 impl Identity {
     #[allow(clippy::unnecessary_cast)] // their types differ from Unix to Unix
     pub(crate) fn of(source: BorrowedFd<'_>) -> io::Result<Identity> {
         let stat = fstat(source)?;
-        Ok(Identity { device: stat.st_dev as u64, inode: stat.st_ino as u64 })
+        let is_socket = FileType::from_raw_mode(stat.st_mode as _).is_socket();
+        Ok(Identity { device: stat.st_dev as u64, inode: stat.st_ino as u64, is_socket })
     }
 }

@@ -40,6 +40,19 @@ mod event;
 mod identity;
 mod interest;
 #[cfg(unix)]
+#[cfg_attr(
+    not(any(
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        anyport_libkqueue
+    )),
+    path = "no_kqueue.rs"
+)]
+mod kqueue;
+#[cfg(unix)]
 mod poll;
 mod queue;
 mod source;
@@ -109,7 +122,7 @@ impl Poller {
     /// own; `Unsupported` for what the system cannot watch (a regular file on epoll; [priority](Interest::PRIORITY)
     /// on some kqueues).
     pub fn add(&self, source: impl AsSource, key: usize, interest: Interest, mode: Mode) -> io::Result<()> {
-        self.queue.add(source::raw(&source), registration(key, interest, mode)?)
+        self.queue.add(source::raw(&source), Poller::registration(key, interest, mode)?)
     }
 
     /// Replaces key, interest and mode of a watched source, and arms it anew: if it is ready, the next wait says so, in
@@ -118,7 +131,7 @@ impl Poller {
     /// # Errors
     /// `NotFound` for a source that is not watched; `InvalidInput` and `Unsupported` as [`Poller::add`].
     pub fn modify(&self, source: impl AsSource, key: usize, interest: Interest, mode: Mode) -> io::Result<()> {
-        self.queue.modify(source::raw(&source), registration(key, interest, mode)?)
+        self.queue.modify(source::raw(&source), Poller::registration(key, interest, mode)?)
     }
 
     /// Ends watching a source. No wait that begins afterwards reports it.
@@ -218,16 +231,16 @@ impl Poller {
             self.queue.call();
         }
     }
-}
 
-fn registration(key: usize, interest: Interest, mode: Mode) -> io::Result<Registration> {
-    if key == NOTIFY {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "the key usize::MAX is the poller's own; choose another for the source",
-        ));
+    pub(crate) fn registration(key: usize, interest: Interest, mode: Mode) -> io::Result<Registration> {
+        if key == NOTIFY {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the key usize::MAX is the poller's own; choose another for the source",
+            ));
+        }
+        Ok(Registration { key, interest, mode })
     }
-    Ok(Registration { key, interest, mode })
 }
 
 impl fmt::Debug for Poller {

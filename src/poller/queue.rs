@@ -15,6 +15,8 @@ use super::afd::Iocp;
 #[cfg(target_os = "linux")]
 use super::epoll::Epoll;
 #[cfg(unix)]
+use super::kqueue::{self, Kqueue};
+#[cfg(unix)]
 use super::poll::Poll;
 
 /// What a source is watched for, and under which key.
@@ -41,6 +43,8 @@ pub(crate) enum Queue {
     #[cfg(target_os = "linux")]
     Epoll(Epoll),
     #[cfg(unix)]
+    Kqueue(Kqueue),
+    #[cfg(unix)]
     Poll(Poll),
     #[cfg(windows)]
     Iocp(Iocp),
@@ -53,6 +57,8 @@ macro_rules! each {
             #[cfg(target_os = "linux")]
             Queue::Epoll($backend) => $call,
             #[cfg(unix)]
+            Queue::Kqueue($backend) => $call,
+            #[cfg(unix)]
             Queue::Poll($backend) => $call,
             #[cfg(windows)]
             Queue::Iocp($backend) => $call,
@@ -62,12 +68,16 @@ macro_rules! each {
 
 impl Queue {
     /// The backends that report readiness here, the preferred one first.
-    #[cfg(target_os = "linux")]
-    pub(crate) const ALL: &[Backend] = &[Backend::Epoll, Backend::Poll];
-
-    /// The backends that report readiness here, the preferred one first.
-    #[cfg(all(unix, not(target_os = "linux")))]
-    pub(crate) const ALL: &[Backend] = &[Backend::Poll];
+    #[cfg(unix)]
+    pub(crate) const ALL: &[Backend] = if cfg!(anyport_libkqueue) {
+        &[Backend::Epoll, Backend::Kqueue, Backend::Poll]
+    } else if cfg!(target_os = "linux") {
+        &[Backend::Epoll, Backend::Poll]
+    } else if kqueue::HERE {
+        &[Backend::Kqueue, Backend::Poll]
+    } else {
+        &[Backend::Poll]
+    };
 
     /// The backends that report readiness here, the preferred one first.
     #[cfg(windows)]
@@ -77,6 +87,8 @@ impl Queue {
         match backend {
             #[cfg(target_os = "linux")]
             Backend::Epoll => Ok(Queue::Epoll(Epoll::new()?)),
+            #[cfg(unix)]
+            Backend::Kqueue => Ok(Queue::Kqueue(Kqueue::new()?)),
             #[cfg(unix)]
             Backend::Poll => Ok(Queue::Poll(Poll::new()?)),
             #[cfg(windows)]
@@ -93,6 +105,8 @@ impl Queue {
         match self {
             #[cfg(target_os = "linux")]
             Queue::Epoll(_) => Backend::Epoll,
+            #[cfg(unix)]
+            Queue::Kqueue(_) => Backend::Kqueue,
             #[cfg(unix)]
             Queue::Poll(_) => Backend::Poll,
             #[cfg(windows)]

@@ -17,6 +17,11 @@ pub(crate) fn open(backend: Backend) -> io::Result<Poller> {
     Poller::builder().backend(backend).build()
 }
 
+/// Whether the backend tells priority data.
+pub(crate) fn tells_priority(backend: Backend) -> bool {
+    backend != Backend::Kqueue
+}
+
 pub(crate) fn poller(backend: Backend) -> Watch {
     Watch { poller: open(backend).expect("open a poller"), events: Events::new() }
 }

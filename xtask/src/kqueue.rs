@@ -23,6 +23,7 @@ pub(crate) fn over_libkqueue() -> Outcome {
     for (what, arguments) in [
         ("selector", &["--lib", "--", "kqueue"][..]),
         ("contract", &["--test", "contract", "--", "kqueue::"]),
+        ("readiness", &["--test", "readiness", "--", "kqueue::"]),
         ("oracle", &["--test", "contract", "--", "once::oracle"]),
     ] {
         let tests = test(&host, &library).args(arguments).run_tests()?;

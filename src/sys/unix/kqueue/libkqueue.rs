@@ -20,10 +20,12 @@ pub(crate) struct kevent {
 pub(crate) const EVFILT_READ: c_short = -1;
 pub(crate) const EVFILT_WRITE: c_short = -2;
 pub(crate) const EVFILT_PROC: c_short = -5;
+pub(crate) const EVFILT_SIGNAL: c_short = -6;
 pub(crate) const EVFILT_USER: c_short = -11;
 
 pub(crate) const EV_ADD: c_ushort = 0x1;
 pub(crate) const EV_DELETE: c_ushort = 0x2;
+pub(crate) const EV_ONESHOT: c_ushort = 0x10;
 pub(crate) const EV_CLEAR: c_ushort = 0x20;
 pub(crate) const EV_RECEIPT: c_ushort = 0x40;
 pub(crate) const EV_ERROR: c_ushort = 0x4000;

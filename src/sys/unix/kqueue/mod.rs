@@ -7,7 +7,7 @@ mod libkqueue;
 mod queue;
 mod waker;
 
-pub(crate) use queue::{Event, Filter, Queue};
+pub(crate) use queue::{Event, Filter, Queue, Trigger};
 #[cfg(test)]
 pub(crate) use waker::QueueWaker;
 pub(crate) use waker::Waker;

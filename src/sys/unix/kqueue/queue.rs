@@ -26,19 +26,40 @@ pub(crate) enum Filter {
     User,
     /// A child process that ends: the filter of child exit, for when there is such an operation.
     Process,
+    /// A signal that was sent to the process, handled or ignored.
+    Signal,
 }
 
-const FILTERS: [(Filter, i32); 4] = [
+impl Filter {
+    pub(crate) const ALL: [Filter; 5] = [Filter::Read, Filter::Write, Filter::User, Filter::Process, Filter::Signal];
+}
+
+/// How often a knote reports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Trigger {
+    /// At each call while the condition holds.
+    Level,
+    /// When it begins to hold, and when more comes (`EV_CLEAR`).
+    Edge,
+    /// Once, and is gone with that (`EV_ONESHOT`).
+    Once,
+}
+
+const FILTERS: [(Filter, i32); 5] = [
     (Filter::Read, system::EVFILT_READ as i32),
     (Filter::Write, system::EVFILT_WRITE as i32),
     (Filter::User, system::EVFILT_USER as i32),
     (Filter::Process, system::EVFILT_PROC as i32),
+    (Filter::Signal, system::EVFILT_SIGNAL as i32),
 ];
 
 /// A change to a queue, or what it reports.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(crate) struct Event(system::kevent);
+
+// SAFETY: plain numbers; nobody follows the pointer among them.
+unsafe impl Send for Event {}
 
 impl Event {
     fn change(filter: Filter, ident: usize, flags: u32, udata: usize) -> Event {
@@ -58,6 +79,18 @@ impl Event {
         if filter == Filter::Process {
             event.0.fflags = system::NOTE_EXIT as _;
         }
+        event
+    }
+
+    /// Watch from now on, and report under `udata`; answered by a receipt. A knote that is there keeps its trigger.
+    pub(crate) fn watch(filter: Filter, ident: usize, udata: usize, trigger: Trigger) -> Event {
+        let mut event = Event::add(filter, ident, udata);
+        let trigger = match trigger {
+            Trigger::Level => 0,
+            Trigger::Edge => system::EV_CLEAR as u32,
+            Trigger::Once => system::EV_ONESHOT as u32,
+        };
+        event.0.flags = (system::EV_ADD as u32 | system::EV_RECEIPT as u32 | trigger) as _;
         event
     }
 
