@@ -507,22 +507,20 @@ impl Port {
 
     /// Puts an operation behind the others of its handle and direction. False: it was answered already.
     fn join_lane(&mut self, slot: u32, handle: Handle, raw: &RawOp) -> bool {
-        {
-            let Some(index) = self.core.handles.find(handle) else {
-                self.conclude_late(slot, Outcome::refused(Refusal::StaleHandle));
-                return false;
-            };
-            if let RawOp::Close { .. } = raw {
-                self.begin_close(slot, index);
-                return false;
-            }
-            let kind = self.core.handles.entry(index).kind;
-            let head = self.core.slots.head_mut(slot);
-            (head.handle, head.lane, head.kind) = (index, raw.lane(), Some(kind));
-            self.core.handles.link(&mut self.core.slots, slot);
-            if let RawOp::Connect { .. } = raw {
-                self.core.handles.entry_mut(index).connecting = true;
-            }
+        let Some(index) = self.core.handles.find(handle) else {
+            self.conclude_late(slot, Outcome::refused(Refusal::StaleHandle));
+            return false;
+        };
+        if let RawOp::Close { .. } = raw {
+            self.begin_close(slot, index);
+            return false;
+        }
+        let kind = self.core.handles.entry(index).kind;
+        let head = self.core.slots.head_mut(slot);
+        (head.handle, head.lane, head.kind) = (index, raw.lane(), Some(kind));
+        self.core.handles.link(&mut self.core.slots, slot);
+        if let RawOp::Connect { .. } = raw {
+            self.core.handles.entry_mut(index).connecting = true;
         }
         true
     }

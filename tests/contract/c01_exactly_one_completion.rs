@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use anyport::buf::IoBuf;
@@ -78,7 +78,7 @@ fn every_operation_that_succeeds_completes_once(backend: Backend) {
     only(&mut port, op::Timer::after(MS)).expect("timer");
     only(&mut port, op::Timer::after(MS).within(HOUR)).expect("timer with a later deadline");
     assert_eq!(only(&mut port, op::Blocking::new(|| 42)).expect("closure"), 42);
-    let panicked: io::Result<()> = only(&mut port, op::Blocking::new(|| panic!("on purpose")));
+    let panicked: io::Result<()> = only(&mut port, op::Blocking::new(|| resume_unwind(Box::new("on purpose"))));
     assert!(panicked.expect_err("it panicked").to_string().contains("on purpose"));
 
     let path = folder.path().join("file");
@@ -734,7 +734,7 @@ fn a_buffer_that_panics_leaves_the_port_as_it_was(backend: Backend) {
     // SAFETY: no address is ever handed out.
     unsafe impl IoBuf for Refuses {
         fn stable_ptr(&self) -> *const u8 {
-            std::panic::resume_unwind(Box::new("on purpose"));
+            resume_unwind(Box::new("on purpose"));
         }
         fn initialized(&self) -> usize {
             0
