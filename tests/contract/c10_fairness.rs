@@ -22,6 +22,7 @@ pub(crate) fn tests() -> Vec<Case> {
         a_flood_of_data_lets_a_quiet_peer_in,
         a_flood_of_multishot_data_lets_a_quiet_peer_in,
         an_endless_file_lets_a_quiet_peer_in,
+        edges_of_a_busy_peer_do_not_add_up,
         a_flood_of_data_lets_a_send_through,
         a_flood_of_connections_lets_a_quiet_peer_in,
         floods_of_several_peers_share,
@@ -216,6 +217,24 @@ fn an_endless_file_lets_a_quiet_peer_in(backend: Backend) {
             });
         }
     }
+}
+
+fn edges_of_a_busy_peer_do_not_add_up(backend: Backend) {
+    // So many buffers that no shortage of them ends a turn.
+    let mut port = Port::builder().backend(backend).entries(16).pool(4096, 256).build().expect("a port");
+    let (near, mut far) = unix_pair();
+    let conn = port.attach(near).expect("attach");
+    // There is nothing at first, so that it waits for an edge.
+    port.submit(op::RecvPooledMulti::new(conn), BUSY);
+    assert!(!port.wait(NOW).expect("wait"));
+    far.write_all(&[1; 20_000]).expect("write");
+    // As much comes as goes, so that it never runs dry, and each piece is an edge.
+    let mut go_on = |_: &mut Port, done: Completion| {
+        assert!(done.more());
+        far.write_all(&[1; 256][..done.transferred()]).expect("write");
+    };
+    warm_up(&mut port, 50_000, &mut go_on);
+    assert_quiet_is_heard("edges", &mut port, go_on);
 }
 
 fn a_flood_of_data_lets_a_send_through(backend: Backend) {
