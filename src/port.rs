@@ -86,6 +86,8 @@ pub struct Port {
     handed_out: u32,
     /// Whose turn it is when both posts and completions are there.
     posts_next: bool,
+    /// Posts wake the port because the caller sleeps, not because it does.
+    caller_sleeps: bool,
     fork: ForkGuard,
     /// Neither Send nor Sync: a ring with a single issuer is bound to its thread.
     _thread: PhantomData<*mut ()>,
@@ -131,6 +133,7 @@ impl Port {
             with_system: 0,
             handed_out: 0,
             posts_next: false,
+            caller_sleeps: false,
             fork: ForkGuard::new()?,
             _thread: PhantomData,
         })
@@ -330,6 +333,9 @@ impl Port {
             return Ok(true);
         }
         self.refuse_child()?;
+        if std::mem::take(&mut self.caller_sleeps) {
+            self.inbox.wake_up();
+        }
         self.handed_out = 0;
         // What the last wait reported and nobody took up comes before what this one will report.
         for _ in 0..self.engine.backlog() {
@@ -365,6 +371,30 @@ impl Port {
                 return Ok(false);
             }
         }
+    }
+
+    /// For a caller that sleeps on the port's descriptor (`Port::waitable`) itself, as part of a loop of its own:
+    /// how long it may (`None`: as long as it likes; 0: there is something already). From here until the next
+    /// [`wait`](Port::wait) a post makes the descriptor readable; what was submitted is with the system.
+    ///
+    /// Call it last before sleeping, with nothing submitted afterwards, and `wait` with a time-out of 0 when the sleep
+    /// is over, whatever ended it. It makes the system call of such a wait, on io_uring one more.
+    ///
+    /// # Errors
+    /// As [`wait`](Port::wait).
+    pub fn prepare_wait(&mut self) -> io::Result<Option<Duration>> {
+        self.engine.rest_bell();
+        if self.wait(Some(Duration::ZERO))? || !self.inbox.fall_asleep() {
+            return Ok(Some(Duration::ZERO));
+        }
+        self.caller_sleeps = true;
+        let rest = self.until(None, None);
+        // What the system would not take yet is offered again, soon.
+        if self.engine.has_unsubmitted() {
+            let soon = Duration::from_nanos(RETRY);
+            return Ok(Some(rest.map_or(soon, |rest| rest.min(soon))));
+        }
+        Ok(rest)
     }
 
     /// The next completion. `None`: nothing more is ready, or others must have their turn; wait again.
@@ -455,6 +485,11 @@ impl Port {
     /// ```
     pub fn in_flight(&self) -> usize {
         self.core.slots.used()
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     fn refuse_child(&self) -> io::Result<()> {

@@ -129,6 +129,15 @@ impl FromStr for Backend {
     }
 }
 
+/// The answer to a request for a descriptor to wait on elsewhere.
+#[cfg(unix)]
+pub(crate) fn not_waitable() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        "poll(2) has no descriptor that could be waited for elsewhere; choose another backend",
+    )
+}
+
 /// What became of starting an operation.
 pub(crate) enum Started {
     /// The system has it, payload included; an event will come.
@@ -259,6 +268,30 @@ impl Engine {
     /// How an operation of this shape is carried.
     pub(crate) fn carrier(&self, raw: &RawOp) -> Carrier {
         each!(self, b => b.carrier(raw))
+    }
+
+    /// True when operations were started that the system has not taken yet; the next wait offers them again.
+    pub(crate) fn has_unsubmitted(&mut self) -> bool {
+        match self {
+            #[cfg(target_os = "linux")]
+            Engine::Uring(uring) => uring.has_unsubmitted(),
+            _ => false,
+        }
+    }
+
+    /// The caller is about to look, and then to sleep on what `waitable` returned.
+    pub(crate) fn rest_bell(&self) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Engine::Uring(uring) => uring.rest_bell(),
+            _ => {}
+        }
+    }
+
+    /// What becomes readable when the next wait would find something.
+    #[cfg(unix)]
+    pub(crate) fn waitable(&self) -> io::Result<std::os::fd::BorrowedFd<'_>> {
+        each!(self, b => b.waitable())
     }
 
     /// What was probed when the backend was set up.

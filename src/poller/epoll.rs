@@ -71,8 +71,8 @@ impl Epoll {
         self.waker.wake();
     }
 
-    pub(crate) fn waitable(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.epoll.as_fd())
+    pub(crate) fn waitable(&self) -> io::Result<BorrowedFd<'_>> {
+        Ok(self.epoll.as_fd())
     }
 }
 

@@ -13,6 +13,7 @@ use super::identity::Identity;
 use super::queue::{Queue, Registration, Woken, already_watched, not_watched, only_waiter};
 use super::source::Raw;
 use super::{Event, Interest, Mode, Poller};
+use crate::backend::not_waitable;
 use crate::os::kqueue as os;
 use crate::sys::Waker;
 use crate::sys::unix::kqueue::{self, Filter, Trigger};
@@ -215,9 +216,9 @@ impl Kqueue {
         self.waker.wake();
     }
 
-    pub(crate) fn waitable(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn waitable(&self) -> io::Result<BorrowedFd<'_>> {
         // libkqueue's queue is no descriptor that others could wait for.
-        if cfg!(anyport_libkqueue) { None } else { self.queue().ok().map(|queue| queue.as_fd()) }
+        if cfg!(anyport_libkqueue) { Err(not_waitable()) } else { Ok(self.queue()?.as_fd()) }
     }
 }
 

@@ -42,7 +42,7 @@ impl Kqueue {
         match self.0 {}
     }
 
-    pub(crate) fn waitable(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn waitable(&self) -> io::Result<BorrowedFd<'_>> {
         match self.0 {}
     }
 }

@@ -12,6 +12,7 @@ use super::identity::Identity;
 use super::queue::{Registration, Woken, already_watched, not_watched, only_waiter};
 use super::source::Raw;
 use super::{Event, Interest, Mode, NOTIFY};
+use crate::backend::not_waitable;
 use crate::sys::Waker;
 use crate::sys::unix::poll;
 use std::collections::HashMap;
@@ -175,8 +176,8 @@ impl Poll {
     }
 
     /// The list exists for the length of a call only.
-    pub(crate) fn waitable(&self) -> Option<BorrowedFd<'_>> {
-        None
+    pub(crate) fn waitable(&self) -> io::Result<BorrowedFd<'_>> {
+        Err(not_waitable())
     }
 }
 

@@ -146,7 +146,7 @@ impl Queue {
 
     /// What becomes ready when the next wait would report something.
     #[cfg(unix)]
-    pub(crate) fn waitable(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+    pub(crate) fn waitable(&self) -> io::Result<std::os::fd::BorrowedFd<'_>> {
         each!(self, b => b.waitable())
     }
 }

@@ -1,6 +1,7 @@
 //! The poller as a source itself.
 
 use super::Poller;
+use std::io;
 use std::os::fd::BorrowedFd;
 
 impl Poller {
@@ -8,8 +9,11 @@ impl Poller {
     /// another loop, a [`Port`](crate::Port) (attach a duplicate, submit [`op::Ready`](crate::op::Ready)) or another
     /// poller, which then calls [`wait`](Poller::wait) with a time-out of 0. Use it for nothing else.
     ///
-    /// The epoll instance or the kqueue; `None` on poll(2), which has none.
-    pub fn waitable(&self) -> Option<BorrowedFd<'_>> {
+    /// The epoll instance or the kqueue.
+    ///
+    /// # Errors
+    /// `Unsupported` on poll(2), which has none.
+    pub fn waitable(&self) -> io::Result<BorrowedFd<'_>> {
         self.queue.waitable()
     }
 }

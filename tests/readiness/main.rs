@@ -41,6 +41,8 @@ promises! {
     "r12" r12_costs,
     #[cfg(unix)]
     "descriptors" descriptors,
+    #[cfg(unix)]
+    "one_loop" one_loop,
     #[cfg(anyport_libkqueue)]
     "filters" processes_and_signals,
 }

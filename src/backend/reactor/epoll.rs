@@ -10,7 +10,7 @@ use crate::poster::Inbox;
 use crate::sys::unix::epoll::Waiter;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +55,10 @@ impl Selector for Epoll {
     fn remove(&mut self, fd: BorrowedFd<'_>, _handle: u32) {
         // Explicitly, because closing does not remove it while a duplicate is open.
         let _ = epoll::delete(&self.epoll, fd);
+    }
+
+    fn waitable(&self) -> io::Result<BorrowedFd<'_>> {
+        Ok(self.epoll.as_fd())
     }
 
     fn wait(&mut self, timeout: Option<Duration>, mut report: impl FnMut(Report)) -> io::Result<()> {

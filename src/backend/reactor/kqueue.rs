@@ -11,12 +11,13 @@
 //! another generation is nobody's.
 
 use super::{Report, Selector};
+use crate::backend::not_waitable;
 use crate::handle::Kind;
 use crate::op::raw::Direction;
 use crate::poster::Inbox;
 use crate::sys::unix::kqueue::{Event, Filter, LEAST_ROOM};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,6 +180,11 @@ impl Selector for Kqueue {
             });
         }
         Ok(())
+    }
+
+    fn waitable(&self) -> io::Result<BorrowedFd<'_>> {
+        // libkqueue's queue is no descriptor that others could wait for.
+        if cfg!(anyport_libkqueue) { Err(not_waitable()) } else { Ok(self.inbox.waker().queue()?.queue().as_fd()) }
     }
 
     fn consume(&mut self, fd: BorrowedFd<'_>, n: usize) -> bool {

@@ -30,7 +30,7 @@ pub(crate) mod poll;
 use super::blocking::Blocking;
 use super::perform::{close, is_ready, perform};
 use super::quirks::silence;
-use super::{Cancelled, Started};
+use super::{Cancelled, Started, not_waitable};
 use crate::builder::Builder;
 use crate::core::{Core, Event};
 use crate::error;
@@ -72,6 +72,11 @@ pub(crate) trait Selector: Sized {
     #[inline]
     fn consume(&mut self, _fd: BorrowedFd<'_>, _n: usize) -> bool {
         true
+    }
+
+    /// A descriptor that is readable when the next wait would report something, where the system has one.
+    fn waitable(&self) -> io::Result<BorrowedFd<'_>> {
+        Err(not_waitable())
     }
 
     /// The error that came with an edge of `fd` and that no operation has reported yet. Whoever hands it out this way
@@ -402,6 +407,10 @@ impl<S: Selector> Reactor<S> {
             _ if needs_pool(raw, None) => Carrier::Pool,
             _ => Carrier::Reactor,
         }
+    }
+
+    pub(crate) fn waitable(&self) -> io::Result<BorrowedFd<'_>> {
+        self.selector.waitable()
     }
 
     pub(crate) fn features(&self) -> Vec<Feature> {

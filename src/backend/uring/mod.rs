@@ -30,14 +30,15 @@ use crate::op::raw::{Direction, RawOp};
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
 use crate::slot::{NONE, State};
-use crate::sys::{Notes, Source, set_nonblocking};
+use crate::sys::{Notes, Source, Waker, set_nonblocking};
 use io_uring::squeue::Entry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
 use pool_ring::PoolRing;
 use probe::Probe;
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +76,8 @@ pub(crate) struct Uring {
     unfound: Vec<u32>,
     blocking: Blocking,
     inbox: Arc<Inbox>,
+    /// Rings for each completion, for who sleeps elsewhere.
+    bell: OnceCell<Waker>,
     /// The pool's ring was set up, or that was tried in vain.
     pool_ready: bool,
 }
@@ -90,6 +93,7 @@ impl Uring {
             unfound: Vec::new(),
             blocking: Blocking::new(options.threads, inbox),
             inbox: inbox.clone(),
+            bell: OnceCell::new(),
             pool_ready: false,
         };
         uring.listen_to_waker();
@@ -526,6 +530,28 @@ impl Uring {
             (_, Plan::Poll(_)) => Carrier::Reactor,
             (_, Plan::Pool) => Carrier::Pool,
             (_, Plan::Direct) => Carrier::Direct,
+        }
+    }
+
+    pub(crate) fn has_unsubmitted(&mut self) -> bool {
+        !self.backlog.is_empty() || !self.unfound.is_empty() || !self.ring.submission().is_empty()
+    }
+
+    /// An eventfd that the kernel writes for each completion, made when it is first asked for. (The ring itself can be
+    /// polled, but work that the kernel deferred to the next enter wakes nobody who polls it.)
+    pub(crate) fn waitable(&self) -> io::Result<BorrowedFd<'_>> {
+        if self.bell.get().is_none() {
+            let bell = Waker::new()?;
+            self.ring.submitter().register_eventfd(bell.fd().as_raw_fd())?;
+            let _ = self.bell.set(bell);
+        }
+        Ok(self.bell.get().expect("it was just made").fd())
+    }
+
+    /// Completions from here on make the eventfd readable.
+    pub(crate) fn rest_bell(&self) {
+        if let Some(bell) = self.bell.get() {
+            bell.drain();
         }
     }
 

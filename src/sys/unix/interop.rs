@@ -39,6 +39,42 @@ impl Port {
         Ok(self.entry(handle).ok_or(Refusal::StaleHandle)?.fd())
     }
 
+    /// A descriptor that becomes readable when the next [`wait`](Port::wait) would find something: to drive this port
+    /// from another loop, a [`Poller`](crate::Poller)'s or one's own. Before it sleeps the loop calls
+    /// [`prepare_wait`](Port::prepare_wait), which also says how long it may. Use the descriptor for nothing else.
+    ///
+    /// The epoll instance, the kqueue, or on io_uring an eventfd of the ring.
+    ///
+    /// # Errors
+    /// `Unsupported` on poll(2), which has none; the system's, from eventfd(2).
+    ///
+    /// ```
+    /// use anyport::poller::{Events, Interest, Mode, Poller};
+    /// use anyport::{Port, Token, op};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (poller, mut port) = (Poller::new()?, Port::new()?);
+    /// # if port.waitable().is_err() { return Ok(()) }
+    /// let fd = port.waitable()?;
+    /// poller.add(fd, 1, Interest::READABLE, Mode::Level)?;
+    /// port.submit(op::Timer::after(Duration::from_millis(1)), Token(7));
+    /// let mut events = Events::new();
+    /// loop {
+    ///     let nap = port.prepare_wait()?;
+    ///     poller.wait(&mut events, nap)?; // the poller's own sources are served here
+    ///     port.wait(Some(Duration::ZERO))?;
+    ///     if let Some(done) = port.next() {
+    ///         assert_eq!(done.token(), Token(7));
+    ///         return Ok(());
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn waitable(&self) -> io::Result<BorrowedFd<'_>> {
+        self.engine().waitable()
+    }
+
     /// Calls `f` with the socket behind a handle, for its options and addresses: the same on every system.
     ///
     /// ```
