@@ -1171,7 +1171,7 @@ fn what_the_system_does_not_give_back_is_never_freed(backend: Backend) {
     let cast = submit_every_kind(&mut port, &tally, None);
     assert!(!port.wait(NOW).expect("wait"));
     let lent = tally.out();
-    forbid(libc::SYS_io_uring_enter, libc::EPERM);
+    forbid(IO_URING_ENTER, libc::EPERM);
     let untold = port.submit(op::Nop::new(), Token(u64::MAX));
     assert!(port.cancel(untold));
     drop(port);

@@ -18,7 +18,6 @@ use std::time::Duration;
 use anyport::buf::IoBuf;
 use anyport::op::{self, Operation, Unpack};
 use anyport::{Backend, Handle, Port, Token, error};
-use rustix::thread::{CapabilitySet, UnshareFlags, unshare_unsafe};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use crate::support::*;
@@ -410,8 +409,7 @@ fn a_file_that_may_not_be_opened(backend: Backend) {
     let secret = folder.path().join("secret");
     fs::write(&secret, "text").expect("a file");
     fs::set_permissions(&secret, PermissionsExt::from_mode(0o000)).expect("chmod");
-    let powers = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
-    without_capabilities(powers, || {
+    without_power_over_files(|| {
         let mut port = port(backend);
         let (errno, kind) = (libc::EACCES, ErrorKind::PermissionDenied);
         assert_error("read", run(&mut port, op::Open::new(&secret).read(true)), errno, kind);
@@ -521,7 +519,7 @@ fn a_connection_that_the_system_gives_up(backend: Backend) {
     let (_full, address) = silent_tcp();
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     // It still asks a second time, after a second.
-    socket.set_tcp_user_timeout(Some(Duration::from_millis(1))).expect("TCP_USER_TIMEOUT");
+    give_up_soon(&socket);
     let on = port.attach(socket).expect("attach");
     let given_up = run(&mut port, op::Connect::new(on, address));
     assert_error("connect", given_up, libc::ETIMEDOUT, ErrorKind::TimedOut);
@@ -614,11 +612,7 @@ fn a_closure_that_panics(backend: Backend) {
 }
 
 fn a_network_that_cannot_be_reached(backend: Backend) {
-    // A network of this process' own, in which not even loopback is up.
-    // SAFETY: the process has one thread, which loses nothing that others rely on.
-    if let Err(error) = unsafe { unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNET) } {
-        skip_elsewhere(format!("no network namespace may be made here: {error}"));
-    }
+    leave_the_network();
     let mut port = port(backend);
     let address: SocketAddr = "127.0.0.1:9".parse().expect("an address");
     let on = fresh(&mut port, Domain::IPV4);

@@ -109,7 +109,7 @@ fn what_is_opened_is_close_on_exec(backend: Backend) {
 fn a_program_that_is_started_inherits_nothing(backend: Backend) {
     // What a child sees without any port (its standard streams, the folder it reads, what the test runner leaks).
     let inherited = || {
-        let output = Command::new("ls").arg("/proc/self/fd").output();
+        let output = Command::new("ls").arg(OWN_DESCRIPTORS).output();
         output.map(|output| output.stdout).unwrap_or_else(|error| skip(format!("`ls` cannot be started: {error}")))
     };
     let before = inherited();
@@ -193,7 +193,7 @@ fn nor_does_it_on_a_kernel_without_a_flag_for_that(backend: Backend) {
 
 /// A port on a kernel like Linux before 6.18, which answers so to RWF_NOSIGNAL.
 fn port_of_older_kernel(backend: Backend) -> Port {
-    forbid(libc::SYS_pwritev2, libc::EOPNOTSUPP);
+    forbid(PWRITEV2, libc::EOPNOTSUPP);
     let builder = Port::builder().backend(backend);
     let builder = if backend == Backend::Uring { builder.without("write without signal") } else { builder };
     builder.build().expect("a port on a backend that works here")

@@ -502,7 +502,7 @@ fn flags_of_a_sleeping_ring(without: Option<&'static str>) -> u64 {
         let builder = Port::builder().backend(Backend::Uring);
         let builder = without.iter().fold(builder, |builder, part| builder.without(part));
         let mut port = builder.build().expect("a port");
-        say.send((rustix::thread::gettid().as_raw_nonzero(), port.poster())).expect("the test waits for it");
+        say.send((thread_number(), port.poster())).expect("the test waits for it");
         one(&mut port).unpack::<op::Post<()>>();
     });
     let (thread, poster) = told.recv().expect("a sleeping port");
@@ -513,7 +513,7 @@ fn flags_of_a_sleeping_ring(without: Option<&'static str>) -> u64 {
         // Its number, then its arguments: the ring, entries to submit, completions to wait for, flags.
         let numbers: Vec<_> = call.split_whitespace().collect();
         let argument = |at: usize| u64::from_str_radix(numbers[at].trim_start_matches("0x"), 16).expect("hexadecimal");
-        let asleep = numbers[0] == libc::SYS_io_uring_enter.to_string() && argument(3) > 0;
+        let asleep = numbers[0] == IO_URING_ENTER.to_string() && argument(3) > 0;
         flags = asleep.then(|| argument(4));
         asleep
     });

@@ -12,7 +12,7 @@ const MACOS: &str = "x86_64-apple-darwin";
 const MACOS_ARM: &str = "aarch64-apple-darwin";
 const FREEBSD: &str = "x86_64-unknown-freebsd";
 
-/// What ships: tests lean on Linux's own tools and are checked there.
+/// What ships.
 const SHIPPED: [&str; 4] = ["--package", "anyport", "--package", "anyport-cli"];
 
 pub(crate) fn clippy_windows() -> Outcome {
@@ -88,10 +88,14 @@ fn clippy_library(target: &str) -> Outcome {
     for_target("clippy", target)?.args(["--package", "anyport", "--all-features", "--", "-D", "warnings"]).run()
 }
 
-/// Zig brings a linker and the C libraries of all of them.
+/// The program and all test binaries. Zig brings a linker and the C libraries of all of them.
 fn link_with_zig(target: &str) -> Outcome {
     let zigbuild = zigbuild_folder()?;
-    for_target("zigbuild", target)?.args(SHIPPED).path_first(&zigbuild).run()
+    for_target("zigbuild", target)?
+        .args(SHIPPED)
+        .args(["--all-features", "--bins", "--tests"])
+        .path_first(&zigbuild)
+        .run()
 }
 
 /// Where cargo-zigbuild is: in a virtual environment of Python, which is then where `ziglang` is too, or on the PATH.
@@ -116,7 +120,7 @@ fn for_target(subcommand: &str, target: &str) -> Result<Cmd, Stop> {
         cargo([subcommand])
     } else {
         nightly_with_source()?;
-        cargo(["+nightly", subcommand, "-Zbuild-std=std,panic_abort"])
+        cargo(["+nightly", subcommand, "-Zbuild-std=std,panic_abort,test"])
     };
     // Nobody debugs what is built here.
     Ok(cargo

@@ -59,9 +59,9 @@ pub(crate) const ALL: &[Step] = &[
     step("cross-openbsd", "clippy for OpenBSD", cross::clippy_openbsd),
     step("cross-dragonfly", "clippy for DragonFly", cross::clippy_dragonfly),
     step("cross-ios", "clippy for iOS", cross::clippy_ios),
-    step("link-macos", "the program links for macOS on x86-64", cross::link_macos),
-    step("link-macos-arm", "the program links for macOS on arm64", cross::link_macos_arm),
-    step("link-freebsd", "the program links for FreeBSD", cross::link_freebsd),
+    step("link-macos", "the program and all tests link for macOS on x86-64", cross::link_macos),
+    step("link-macos-arm", "the program and all tests link for macOS on arm64", cross::link_macos_arm),
+    step("link-freebsd", "the program and all tests link for FreeBSD", cross::link_freebsd),
     step("asan", "the library's tests under AddressSanitizer", sanitize::address),
     step("tsan", "the library's tests under ThreadSanitizer", sanitize::thread),
 ];

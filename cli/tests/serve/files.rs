@@ -100,7 +100,7 @@ fn a_fifo_stops_nobody(backend: &str) {
     let server = Server::start(backend, &["--workers", "1"]);
     server.write("a.txt", "hello");
     let fifo = server.root().join("fifo");
-    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let mut client = server.connect();
     for _ in 0..100 {
         assert_eq!(client.get("/fifo").status, 403);

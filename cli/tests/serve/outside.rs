@@ -1,6 +1,7 @@
 //! There is no way out of the served folder.
 
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use crate::server::Server;
 
@@ -87,6 +88,22 @@ fn no_symlink_leads_out_of_the_folder(backend: &str) {
     assert_eq!(client.get("/inside").text(), "hello");
 }
 
+/// Lets two names change places.
+#[cfg(target_os = "linux")]
+fn exchange(one: &Path, other: &Path) {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).unwrap();
+}
+
+/// The same in three steps, where the system cannot do it in one.
+#[cfg(not(target_os = "linux"))]
+fn exchange(one: &Path, other: &Path) {
+    let aside = one.with_extension("aside");
+    for (from, to) in [(one, &*aside), (other, one), (&aside, other)] {
+        std::fs::rename(from, to).unwrap();
+    }
+}
+
 fn no_race_with_a_symlink_leads_out_of_the_folder(backend: &str) {
     let server = guarded(backend);
     let swapped = server.root().join("swapped");
@@ -96,9 +113,8 @@ fn no_race_with_a_symlink_leads_out_of_the_folder(backend: &str) {
     symlink("..", &other).unwrap();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let swapper = std::thread::spawn(move || {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
         while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
-            renameat_with(CWD, &swapped, CWD, &other, RenameFlags::EXCHANGE).unwrap();
+            exchange(&swapped, &other);
         }
     });
     let mut client = server.connect();

@@ -15,6 +15,9 @@ mod sockets;
 #[cfg(target_os = "linux")]
 #[path = "linux/mod.rs"]
 mod system;
+#[cfg(all(unix, not(target_os = "linux")))]
+#[path = "bsd/mod.rs"]
+mod system;
 #[cfg(windows)]
 #[path = "windows/mod.rs"]
 mod system;

@@ -6,8 +6,6 @@ use std::fs;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
 use super::libkqueue::settle_libkqueue;
 use crate::support::skip::skip_elsewhere;
 
@@ -70,65 +68,4 @@ fn anonymous_size(line: &str) -> Option<i64> {
     }
     let (start, end) = range.split_once('-')?;
     Some(i64::from_str_radix(end, 16).ok()? - i64::from_str_radix(start, 16).ok()?)
-}
-
-/// Raises the limit of open descriptors to `wanted` if that is allowed, and returns the limit that now holds.
-pub(crate) fn allow_descriptors(wanted: u64) -> u64 {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit of open descriptors");
-    if soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard.max(wanted)).is_err() {
-        setrlimit(Resource::RLIMIT_NOFILE, hard.min(wanted), hard).expect("raise the soft limit");
-    }
-    getrlimit(Resource::RLIMIT_NOFILE).expect("the limit of open descriptors").0
-}
-
-/// All descriptors that the process may have are in use, as long as this lives: `EMFILE`. The limit is lowered, and what
-/// is free below it is filled.
-pub(crate) struct UsedUp {
-    filling: Vec<fs::File>,
-    limit: (u64, u64),
-}
-
-impl UsedUp {
-    pub(crate) fn new() -> UsedUp {
-        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit of open descriptors");
-        let used = descriptors().keys().max().map_or(0, |&highest| highest as u64 + 1);
-        setrlimit(Resource::RLIMIT_NOFILE, used + 64, hard).expect("lower the limit");
-        let mut used_up = UsedUp { filling: Vec::new(), limit: (soft, hard) };
-        used_up.fill();
-        used_up
-    }
-
-    /// Leaves some free, under the same limit.
-    pub(crate) fn spare_some(&mut self) {
-        self.fill();
-        self.filling.truncate(self.filling.len() - 32);
-    }
-
-    /// Uses these up, too.
-    pub(crate) fn fill(&mut self) {
-        while let Ok(file) = fs::File::open("/dev/null") {
-            self.filling.push(file);
-        }
-    }
-}
-
-impl Drop for UsedUp {
-    fn drop(&mut self) {
-        self.filling.clear();
-        setrlimit(Resource::RLIMIT_NOFILE, self.limit.0, self.limit.1).expect("restore the limit");
-    }
-}
-
-/// Has the kernel's alarm clock end the process: a thread that does would disturb what isolated trials count.
-pub(crate) fn end_process_after(time: std::time::Duration) {
-    nix::unistd::alarm::set((time.as_secs() as u32).max(1));
-}
-
-/// Ends an isolated trial that leaks on purpose: it has passed. A sanitizer that looks for leaks as a process ends does not
-/// see this end.
-pub(crate) fn pass_with_leaks() -> ! {
-    use std::io::Write;
-    let _ = std::io::stdout().flush();
-    // SAFETY: ends the process at once; nothing is left to be done in it.
-    unsafe { libc::_exit(0) }
 }

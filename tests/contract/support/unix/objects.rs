@@ -1,4 +1,4 @@
-//! Objects as Linux has them: Unix sockets, pipes, descriptors that are written to until they are full.
+//! Objects as every Unix has them: Unix sockets, pipes, descriptors that are written to until they are full.
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, OwnedFd};
@@ -73,11 +73,6 @@ pub(crate) fn send_with_descriptor(far: &Socket, bytes: &[u8]) {
     assert_eq!(sent.expect("send a descriptor"), bytes.len());
 }
 
-/// Holds small pieces back until they are let go together.
-pub(crate) fn cork(socket: &Socket, on: bool) {
-    socket.set_tcp_cork(on).expect("TCP_CORK");
-}
-
 /// Skips a test of Windows' own; this is none.
 pub(crate) fn skip_on_wine(_: &str) {}
 
@@ -99,13 +94,6 @@ pub(crate) fn unix_target(folder: &Path) -> (Socket, SockAddr) {
     listener.bind(&address).expect("bind");
     listener.listen(4).expect("listen");
     (listener, address)
-}
-
-/// A pipe that holds little.
-pub(crate) fn small_pipe() -> (PipeReader, PipeWriter) {
-    let (read_end, write_end) = pipe();
-    rustix::pipe::fcntl_setpipe_size(&write_end, 4096).expect("F_SETPIPE_SZ");
-    (read_end, write_end)
 }
 
 /// An open folder.

@@ -1,0 +1,19 @@
+//! The parts of `support` on macOS and the BSDs. What is the same on every Unix comes from the folder beside.
+
+mod costs;
+#[path = "../unix/ends.rs"]
+mod ends;
+#[path = "../unix/limits.rs"]
+mod limits;
+#[path = "../unix/objects.rs"]
+mod objects;
+mod own;
+mod process;
+
+pub(crate) use costs::*;
+pub(crate) use ends::*;
+pub(crate) use libc as errno;
+pub(crate) use limits::*;
+pub(crate) use objects::*;
+pub(crate) use own::*;
+pub(crate) use process::*;
