@@ -7,6 +7,7 @@
 #![cfg(target_os = "linux")]
 
 pub mod affinity;
+pub mod calls;
 pub mod clock;
 pub mod contest;
 pub mod echo;
@@ -18,8 +19,10 @@ pub mod load;
 pub mod machine;
 pub mod nop;
 pub mod plan;
+pub mod plot;
 pub mod post;
 pub mod raw;
+pub mod ready;
 pub mod report;
 pub mod stats;
 pub mod timer;

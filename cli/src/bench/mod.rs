@@ -3,6 +3,7 @@
 //! This file is the command line; what it runs is in the crate `measure`.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyport::Backend;
@@ -14,8 +15,9 @@ use measure::affinity::Cores;
 use measure::contest::Contest;
 use measure::machine::Machine;
 use measure::plan::{Candidate, Plan};
+use measure::plot;
 use measure::report::Report;
-use measure::{echo, file, nop, post, timer};
+use measure::{echo, file, nop, post, ready, timer};
 
 use crate::failure::Failure;
 use crate::{args, output};
@@ -36,6 +38,9 @@ pub(crate) struct Bench {
     /// Take half a minute instead of three: a first impression
     #[arg(long)]
     quick: bool,
+    /// Also draw what `ready` finds about idle sockets, into this SVG file
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
     /// Only this backend, which may be repeated (anyport info lists them) [default: all]
     #[arg(long = "backend", value_name = "NAME", value_parser = args::backend)]
     backends: Vec<Backend>,
@@ -53,6 +58,9 @@ enum Benchmark {
     Post,
     /// Random reads of a cached file
     File,
+    /// Readiness: registrations, events, and idle sockets beside active ones (with the feature `peers`: against the
+    /// crates polling and mio)
+    Ready,
 }
 
 impl Benchmark {
@@ -63,14 +71,21 @@ impl Benchmark {
             Benchmark::Timer => Ok(timer::contests(plan)),
             Benchmark::Post => Ok(post::contests(plan)),
             Benchmark::File => file::contests(plan),
+            Benchmark::Ready => Ok(ready::contests(plan)),
         }
     }
 }
 
 /// Measures what `options` ask for and prints it.
 pub(crate) fn run(options: Bench) -> Result<(), Failure> {
+    let ready = options.what.is_empty() || options.what.contains(&Benchmark::Ready);
+    if options.plot.is_some() && !ready {
+        return Err(Failure::input(
+            "--plot draws what `ready` measures: add it to the benchmarks, anyport bench ready --plot ...",
+        ));
+    }
     let cores = Cores::choose()?;
-    allow_descriptors(4096)?;
+    allow_descriptors(16384)?;
     let backends = if options.backends.is_empty() { Backend::ALL.to_vec() } else { options.backends };
     let plan = Plan { quick: options.quick, cores, backends: backends.into_iter().map(Candidate::check).collect() };
     let all = Benchmark::value_variants();
@@ -89,6 +104,11 @@ pub(crate) fn run(options: Bench) -> Result<(), Failure> {
     let report = Report { machine: Machine::describe(cores), quick: plan.quick, cells: cells.collect() };
     progress.finish_and_clear();
 
+    if let Some(file) = &options.plot {
+        let plot =
+            plot::idle(&report).ok_or_else(|| Failure::Runtime("the idle sockets could not be measured".to_owned()))?;
+        std::fs::write(file, plot).map_err(|error| Failure::Runtime(format!("{}: {error}", file.display())))?;
+    }
     if options.json {
         output::print(&format!("{:#}\n", serde_json::to_value(&report).map_err(io::Error::from)?))?;
     } else {
@@ -101,7 +121,7 @@ pub(crate) fn run(options: Bench) -> Result<(), Failure> {
 }
 
 /// Raises the limit of open descriptors to `wanted` where the hard limit allows it: the echo benchmark holds both ends of
-/// its thousand connections. What that is not enough for fails with the system's own message.
+/// its thousand connections, the readiness benchmark ten thousand idle sockets. What that is not enough for fails with the system's own message.
 fn allow_descriptors(wanted: u64) -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
     let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= wanted);
