@@ -4,7 +4,6 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, UdpSocket};
-use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, mpsc};
@@ -14,8 +13,6 @@ use std::time::Duration;
 use anyport::buf::{IoBuf, IoBufMut, PoolBuf};
 use anyport::op::{self, Operation};
 use anyport::{Backend, Completion, Handle, Port, Token, error};
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, fork};
 use socket2::SockRef;
 
 use crate::support::*;
@@ -933,7 +930,7 @@ fn completions_outlive_their_port(backend: Backend) {
         let pooled = next().unpack::<op::RecvPooled>().expect("data");
         assert_piece(&pooled, 1, 50);
         let accepted = next().unpack::<op::Accept>().expect("a connection");
-        let mut accepted = TcpStream::from(OwnedFd::from(accepted));
+        let mut accepted = tcp_of(accepted);
         accepted.write_all(b"alive").expect("write");
         let mut greeting = [0; 5];
         client.read_exact(&mut greeting).expect("read");
@@ -1037,26 +1034,6 @@ fn a_forgotten_port_frees_nothing(backend: Backend) {
     pass_with_leaks();
 }
 
-/// Runs `body` in a forked child; true if it came to its end there.
-fn in_a_child(body: impl FnOnce()) -> bool {
-    // SAFETY: an isolated trial has one thread here, or threads that hold no lock which the child needs.
-    match unsafe { fork() }.expect("fork") {
-        ForkResult::Child => {
-            // The memory of a failing child says nothing about the parent's.
-            let end = catch_unwind(AssertUnwindSafe(body));
-            // SAFETY: ends the child at once, without what the parent has registered for its own end.
-            unsafe { libc::_exit(if end.is_ok() { 0 } else { 1 }) }
-        }
-        ForkResult::Parent { child } => {
-            let status = waitpid(child, None).expect("waitpid");
-            if status != WaitStatus::Exited(child, 0) {
-                eprintln!("the child: {status:?}");
-            }
-            status == WaitStatus::Exited(child, 0)
-        }
-    }
-}
-
 fn a_port_in_a_forked_child_refuses(backend: Backend) {
     for (flavour, builder) in flavours(backend) {
         let (mut port, tally) = (builder.build().expect("a port"), Tally::default());
@@ -1148,7 +1125,7 @@ fn a_port_dropped_in_a_forked_child_closes_nothing_else(backend: Backend) {
         assert!(!port.wait(NOW).expect("wait"), "{flavour}");
         let mut own = Some(port);
         let child = in_a_child(|| {
-            let files: Vec<_> = (0..32).map(|_| std::fs::File::open("/dev/null").expect("/dev/null")).collect();
+            let files: Vec<_> = (0..32).map(|_| null()).collect();
             drop(own.take());
             assert!(files.iter().all(|file| file.metadata().is_ok()), "{flavour}: a file was closed");
         });
@@ -1171,7 +1148,7 @@ fn what_the_system_does_not_give_back_is_never_freed(backend: Backend) {
     let cast = submit_every_kind(&mut port, &tally, None);
     assert!(!port.wait(NOW).expect("wait"));
     let lent = tally.out();
-    forbid(IO_URING_ENTER, libc::EPERM);
+    forbid(IO_URING_ENTER, errno::EPERM);
     let untold = port.submit(op::Nop::new(), Token(u64::MAX));
     assert!(port.cancel(untold));
     drop(port);

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -711,8 +710,8 @@ fn clients(address: SocketAddr, rounds: u64) -> Race {
     })
 }
 
-fn number_of(connection: impl Into<OwnedFd>) -> u64 {
-    let mut stream = TcpStream::from(connection.into());
+fn number_of(connection: impl Into<anyport::Object>) -> u64 {
+    let mut stream = tcp_of(connection);
     stream.set_nonblocking(false).expect("O_NONBLOCK");
     let mut number = [0; 8];
     stream.read_exact(&mut number).expect("the client's number");
@@ -1030,7 +1029,7 @@ fn a_cancel_is_not_lost_when_the_object_becomes_ready_at_that_moment(backend: Ba
         let race = Race::start(1000, move |_| {
             far.write_all(b"x").expect("write");
             // Its flags are the port's business: this reads without waiting whatever they are.
-            let _ = rustix::net::recv(thief.as_fd(), &mut [0; 1], rustix::net::RecvFlags::DONTWAIT);
+            take_now(&thief, &mut [0; 1]);
         });
         let mut got = 0;
         for _ in 0..1000 {

@@ -3,14 +3,14 @@
 //! the counting begins.
 
 use std::collections::VecDeque;
-use std::fs::File;
+
 use std::io::Write;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use socket2::{Socket, Type};
 use anyport::buf::PoolBuf;
 use anyport::op::{self, Operation};
 use anyport::{Backend, Builder, Completion, Handle, Port, Source, Token};
@@ -192,11 +192,6 @@ fn a_flood_of_multishot_data_lets_a_quiet_peer_in(backend: Backend) {
     }
 }
 
-/// A source that never runs dry and never blocks: no edge and no "would block" ends a turn of it.
-fn endless() -> File {
-    File::open("/dev/zero").expect("/dev/zero")
-}
-
 fn an_endless_file_lets_a_quiet_peer_in(backend: Backend) {
     for (flavour, builder) in flavours(backend) {
         for multi in [false, true] {
@@ -266,12 +261,14 @@ fn a_flood_of_connections_lets_a_quiet_peer_in(backend: Backend) {
     for (flavour, builder) in flavours(backend) {
         for multi in [false, true] {
             let mut port = build(&builder);
-            let (listener, folder) = unix_listener();
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let (listener, address) = unix_target(folder.path());
             let listener = port.attach(listener).expect("attach");
             let stop = Arc::new(AtomicBool::new(false));
             let clients = {
-                let (stop, path) = (stop.clone(), folder.path().join("socket"));
-                thread::spawn(move || while !stop.load(SeqCst) && UnixStream::connect(&path).is_ok() {})
+                let stop = stop.clone();
+                let client = move || Socket::new(domain_of(&address), Type::STREAM, None)?.connect(&address);
+                thread::spawn(move || while !stop.load(SeqCst) && client().is_ok() {})
             };
             let submit = move |port: &mut Port| match multi {
                 true => port.submit(op::AcceptMulti::new(listener), BUSY),
@@ -347,7 +344,7 @@ fn operations_that_complete_at_once_let_a_quiet_peer_in(backend: Backend) {
         }
         // Sends that always have room.
         let mut port = build(&builder);
-        let null = port.attach(File::options().write(true).open("/dev/null").expect("/dev/null")).expect("attach");
+        let null = port.attach(null()).expect("attach");
         port.submit(op::SendAll::new(null, "x"), BUSY);
         assert_quiet_is_heard(&format!("{flavour}, sends"), &mut port, |port, _| {
             port.submit(op::SendAll::new(null, "x"), BUSY);

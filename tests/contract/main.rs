@@ -59,10 +59,14 @@ promises! {
 #[cfg(windows)]
 promises! {
     "c01" c01_exactly_one_completion,
+    "c02" c02_lent_buffers,
+    "c03" c03_cancel,
+    "c04" c04_close,
     "c05" c05_order,
     "c06" c06_end_of_stream,
     "c08" c08_timers,
     "c09" c09_posts,
+    "c10" c10_fairness,
     "oracle" oracle,
     "soak" soak,
 }

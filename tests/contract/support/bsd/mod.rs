@@ -1,6 +1,8 @@
 //! The parts of `support` on macOS and the BSDs. What is the same on every Unix comes from the folder beside.
 
 mod costs;
+#[path = "../unix/child.rs"]
+mod child;
 #[path = "../unix/ends.rs"]
 mod ends;
 #[path = "../unix/limits.rs"]
@@ -10,6 +12,7 @@ mod objects;
 mod own;
 mod process;
 
+pub(crate) use child::*;
 pub(crate) use costs::*;
 pub(crate) use ends::*;
 pub(crate) use libc as errno;

@@ -1,5 +1,7 @@
 //! The parts of `support` that only Linux has: what tests are not run elsewhere for.
 
+#[path = "../unix/child.rs"]
+mod child;
 #[path = "../unix/ends.rs"]
 mod ends;
 mod libkqueue;
@@ -12,6 +14,7 @@ mod process;
 mod refuse;
 mod trace;
 
+pub(crate) use child::*;
 pub(crate) use ends::*;
 pub(crate) use libc as errno;
 pub(crate) use libkqueue::*;

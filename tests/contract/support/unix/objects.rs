@@ -1,7 +1,7 @@
 //! Objects as every Unix has them: Unix sockets, pipes, descriptors that are written to until they are full.
 
 use std::io::{self, PipeReader, PipeWriter};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use anyport::{Handle, Object, Port};
@@ -111,3 +111,38 @@ pub(crate) fn is_wine() -> bool {
 
 /// The system tells when there is room in a pipe.
 pub(crate) const PIPES_TELL_ROOM: bool = true;
+
+/// A file that takes everything and has nothing.
+pub(crate) fn null() -> std::fs::File {
+    std::fs::File::options().read(true).write(true).open("/dev/null").expect("/dev/null")
+}
+
+/// A source that never runs dry and never blocks: no edge and no "would block" ends a turn of it.
+pub(crate) fn endless() -> std::fs::File {
+    std::fs::File::open("/dev/zero").expect("/dev/zero")
+}
+
+/// A socket that was accepted or detached, as one of the standard library's.
+pub(crate) fn tcp_of(object: impl Into<Object>) -> std::net::TcpStream {
+    object.into().into()
+}
+
+/// The same as a plain socket.
+pub(crate) fn socket_of(object: impl Into<Object>) -> Socket {
+    object.into().into()
+}
+
+/// The number that the system knows an object by.
+pub(crate) fn number(object: &impl AsRawFd) -> RawFd {
+    object.as_raw_fd()
+}
+
+/// The same of an object that a port has.
+pub(crate) fn number_behind(port: &Port, handle: Handle) -> RawFd {
+    port.as_fd(handle).expect("attached").as_raw_fd()
+}
+
+/// Takes what is there, without waiting, whatever the socket's flags are.
+pub(crate) fn take_now(socket: impl AsFd, buf: &mut [u8]) {
+    let _ = rustix::net::recv(socket, buf, rustix::net::RecvFlags::DONTWAIT);
+}

@@ -4,11 +4,11 @@
 
 use std::io;
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::windows::io::{AsSocket, BorrowedSocket};
+use std::os::windows::io::{AsRawHandle, AsRawSocket, AsSocket, BorrowedSocket, OwnedSocket};
 use std::path::Path;
 use std::time::Duration;
 
-use anyport::{Object, Source};
+use anyport::{Handle, Object, Port, Source};
 use socket2::{SockAddr, SockRef, Socket};
 
 use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_BACKUP_SEMANTICS;
@@ -40,6 +40,10 @@ impl UnixDatagram {
 
     pub(crate) fn send_to(&self, _: &[u8], _: impl AsRef<Path>) -> io::Result<usize> {
         skip_elsewhere("Windows has no Unix datagram sockets")
+    }
+
+    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes)
     }
 
     pub(crate) fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
@@ -180,3 +184,56 @@ pub(crate) const DATAGRAMS_WAIT: bool = false;
 
 /// The system tells when there is something in a pipe, but not when there is room.
 pub(crate) const PIPES_TELL_ROOM: bool = false;
+
+/// A file that takes everything and has nothing.
+pub(crate) fn null() -> std::fs::File {
+    std::fs::File::options().read(true).write(true).open("NUL").expect("NUL")
+}
+
+/// A source that never runs dry: there is none here.
+pub(crate) fn endless() -> std::fs::File {
+    skip_elsewhere("no file here is endless")
+}
+
+/// A socket that was accepted or detached, as one of the standard library's.
+pub(crate) fn tcp_of(object: impl Into<Object>) -> TcpStream {
+    OwnedSocket::try_from(object.into()).expect("a socket").into()
+}
+
+/// The same as a plain socket.
+pub(crate) fn socket_of(object: impl Into<Object>) -> Socket {
+    OwnedSocket::try_from(object.into()).expect("a socket").into()
+}
+
+/// What has a number that the system knows it by.
+pub(crate) trait Numbered {
+    fn number(&self) -> usize;
+}
+
+impl Numbered for TcpStream {
+    fn number(&self) -> usize {
+        self.as_raw_socket() as usize
+    }
+}
+
+impl Numbered for std::fs::File {
+    fn number(&self) -> usize {
+        self.as_raw_handle() as usize
+    }
+}
+
+/// The number that the system knows an object by.
+pub(crate) fn number(object: &impl Numbered) -> usize {
+    object.number()
+}
+
+/// The same of an object that a port has.
+pub(crate) fn number_behind(port: &Port, handle: Handle) -> usize {
+    port.as_handle(handle).expect("attached").as_raw_handle() as usize
+}
+
+/// Takes what is there, without waiting.
+pub(crate) fn take_now(socket: &TcpStream, buf: &mut [u8]) {
+    let _ = socket.set_nonblocking(true);
+    let _ = std::io::Read::read(&mut &*socket, buf);
+}

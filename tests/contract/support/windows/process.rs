@@ -34,3 +34,20 @@ pub(crate) fn threads() -> Vec<String> {
 pub(crate) fn allow_descriptors(wanted: u64) -> u64 {
     wanted
 }
+
+/// Runs `body` in a forked child.
+pub(crate) fn in_a_child(_: impl FnOnce()) -> bool {
+    skip_elsewhere("Windows has no fork")
+}
+
+pub(crate) const IO_URING_ENTER: i32 = -1;
+
+/// Has a system call fail: not here.
+pub(crate) fn forbid(_: i32, _: i32) {
+    skip_elsewhere("system calls can be forbidden on Linux alone");
+}
+
+/// Ends an isolated trial that leaks on purpose: it has passed.
+pub(crate) fn pass_with_leaks() -> ! {
+    std::process::exit(0)
+}
