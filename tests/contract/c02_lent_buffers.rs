@@ -585,7 +585,8 @@ fn nobody_touches_what_has_come_back(backend: Backend) {
 }
 
 fn a_buffer_in_its_slot_does_not_move_while_others_come(backend: Backend) {
-    const CONNECTIONS: usize = 100;
+    // (Where a connection holds megabytes, fewer take as long.)
+    const CONNECTIONS: usize = if cfg!(windows) { 5 } else { 100 };
     for (flavour, builder) in flavours(backend) {
         let mut port = builder.entries(8).build().expect("a port");
         let (mut conns, mut peers) = (Vec::new(), Vec::new());

@@ -105,7 +105,7 @@ fn close_ends_every_kind_and_completes_last(backend: Backend) {
             }
             close_all(flavour, &mut port, &cast, |pending, done| {
                 let text = format!("{done:?}");
-                let cancelled = text.contains("Canceled") || text.contains("code: 125");
+                let cancelled = ["Canceled", "code: 125", "code: 1223"].iter().any(|sign| text.contains(sign));
                 assert!(cancelled, "{flavour}: {}: {text}", pending.name);
             });
             // What has no handle is not concerned.
@@ -610,6 +610,7 @@ fn close_after(port: &mut Port, handle: Handle, in_flight: usize) {
 }
 
 fn an_object_may_join_again_after_it_was_closed(backend: Backend) {
+    skip_where_an_object_joins_once();
     for (flavour, builder) in flavours(backend) {
         let mut port = build(&builder);
         for (kind, near, mut far) in stream_pairs() {
@@ -640,6 +641,7 @@ fn an_object_may_join_again_after_it_was_closed(backend: Backend) {
 }
 
 fn each_of_two_handles_of_one_object_is_its_own(backend: Backend) {
+    skip_where_an_object_joins_once();
     for (flavour, builder) in flavours(backend) {
         let mut port = build(&builder);
         for (kind, near, mut far) in stream_pairs() {

@@ -16,20 +16,20 @@ const FREEBSD: &str = "x86_64-unknown-freebsd";
 const SHIPPED: [&str; 4] = ["--package", "anyport", "--package", "anyport-cli"];
 
 pub(crate) fn clippy_windows() -> Outcome {
-    clippy_library(windows())
+    clippy(windows())
 }
 
 pub(crate) fn clippy_windows_msvc() -> Outcome {
-    clippy_library("x86_64-pc-windows-msvc")
+    clippy("x86_64-pc-windows-msvc")
 }
 
 /// 32 bits: pointers and alignments differ.
 pub(crate) fn clippy_windows_x86() -> Outcome {
-    clippy_library("i686-pc-windows-msvc")
+    clippy("i686-pc-windows-msvc")
 }
 
 pub(crate) fn clippy_windows_arm() -> Outcome {
-    clippy_library("aarch64-pc-windows-msvc")
+    clippy("aarch64-pc-windows-msvc")
 }
 
 pub(crate) fn clippy_macos() -> Outcome {

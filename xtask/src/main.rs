@@ -15,6 +15,7 @@ mod step;
 mod style;
 mod tests;
 mod toolchain;
+mod wine;
 
 use std::process::ExitCode;
 

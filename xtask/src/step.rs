@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{adapter, cross, docs, kqueue, package, sanitize, style, tests, toolchain};
+use crate::{adapter, cross, docs, kqueue, package, sanitize, style, tests, toolchain, wine};
 
 /// One check.
 #[derive(Debug)]
@@ -52,6 +52,9 @@ pub(crate) const ALL: &[Step] = &[
     step("cross-windows-msvc", "clippy for Windows on x86-64", cross::clippy_windows_msvc),
     step("cross-windows-x86", "clippy for Windows on 32-bit x86", cross::clippy_windows_x86),
     step("cross-windows-arm", "clippy for Windows on arm64", cross::clippy_windows_arm),
+    step("wine-contract", "the contract suite on Windows' backend, under Wine", wine::contract),
+    step("wine-traces", "the oracle's traces under Wine are those from Linux", wine::traces),
+    step("wine-program", "the program under Wine tells about itself and serves files", wine::program),
     step("cross-macos", "clippy for macOS on x86-64", cross::clippy_macos),
     step("cross-macos-arm", "clippy for macOS on arm64", cross::clippy_macos_arm),
     step("cross-freebsd", "clippy for FreeBSD", cross::clippy_freebsd),

@@ -1,8 +1,8 @@
 //! The parts of `support` on macOS and the BSDs. What is the same on every Unix comes from the folder beside.
 
-mod costs;
 #[path = "../unix/child.rs"]
 mod child;
+mod costs;
 #[path = "../unix/ends.rs"]
 mod ends;
 #[path = "../unix/limits.rs"]

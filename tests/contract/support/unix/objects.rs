@@ -146,3 +146,6 @@ pub(crate) fn number_behind(port: &Port, handle: Handle) -> RawFd {
 pub(crate) fn take_now(socket: impl AsFd, buf: &mut [u8]) {
     let _ = rustix::net::recv(socket, buf, rustix::net::RecvFlags::DONTWAIT);
 }
+
+/// Skips a test of an object that joins twice, by a duplicate; here it can.
+pub(crate) fn skip_where_an_object_joins_once() {}
