@@ -67,6 +67,7 @@ promises! {
     "c08" c08_timers,
     "c09" c09_posts,
     "c10" c10_fairness,
+    "traps" iocp_traps,
     "oracle" oracle,
     "soak" soak,
 }

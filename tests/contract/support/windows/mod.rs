@@ -11,6 +11,6 @@ mod wine;
 pub(crate) use costs::*;
 pub(crate) use ends::*;
 pub(crate) use objects::*;
-pub(crate) use pipe::{PipeReader, PipeWriter, pipe};
+pub(crate) use pipe::{PipeReader, PipeWriter, message_pipe, pipe};
 pub(crate) use process::*;
 pub(crate) use wine::*;

@@ -16,7 +16,9 @@ use windows_sys::Win32::Storage::FileSystem::{
     WriteFile,
 };
 use windows_sys::Win32::System::IO::{CancelIoEx, GetOverlappedResult, OVERLAPPED};
-use windows_sys::Win32::System::Pipes::{ConnectNamedPipe, CreateNamedPipeW, PIPE_REJECT_REMOTE_CLIENTS};
+use windows_sys::Win32::System::Pipes::{
+    ConnectNamedPipe, CreateNamedPipeW, PIPE_READMODE_MESSAGE, PIPE_REJECT_REMOTE_CLIENTS, PIPE_TYPE_MESSAGE,
+};
 use windows_sys::Win32::System::Threading::CreateEventW;
 
 /// What a pipe holds before its writer has to wait.
@@ -40,6 +42,15 @@ fn owned(handle: HANDLE) -> io::Result<OwnedHandle> {
 
 /// A pipe.
 pub(crate) fn pipe() -> (PipeReader, PipeWriter) {
+    pipe_of(0)
+}
+
+/// A pipe that keeps each write a message.
+pub(crate) fn message_pipe() -> (PipeReader, PipeWriter) {
+    pipe_of(PIPE_TYPE_MESSAGE | PIPE_READMODE_MESSAGE)
+}
+
+fn pipe_of(kind: u32) -> (PipeReader, PipeWriter) {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!(r"\\.\pipe\anyport-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
     let name: Vec<u16> = name.encode_utf16().chain([0]).collect();
@@ -47,7 +58,8 @@ pub(crate) fn pipe() -> (PipeReader, PipeWriter) {
     // client is there.
     unsafe {
         let mode = PIPE_ACCESS_INBOUND | FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE;
-        let server = CreateNamedPipeW(name.as_ptr(), mode, PIPE_REJECT_REMOTE_CLIENTS, 1, ROOM, ROOM, 0, null_mut());
+        let server =
+            CreateNamedPipeW(name.as_ptr(), mode, kind | PIPE_REJECT_REMOTE_CLIENTS, 1, ROOM, ROOM, 0, null_mut());
         let reader = owned(server).expect("a named pipe");
         let client =
             CreateFileW(name.as_ptr(), GENERIC_WRITE, 0, null_mut(), OPEN_EXISTING, FILE_FLAG_OVERLAPPED, null_mut());
