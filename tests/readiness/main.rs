@@ -1,13 +1,9 @@
 //! The readiness suite: the promises R1 to R12 of docs/READINESS.md, each in its file, run unchanged on every backend that
 //! a poller has here. `cargo test --test readiness -- poll::r04` runs a part of it. The harness is the contract suite's.
 
-#![cfg_attr(not(any(target_os = "linux", windows)), allow(unused_macros))]
-
-#[cfg(any(target_os = "linux", windows))]
 #[path = "../contract/support/mod.rs"]
 #[allow(dead_code, unused_imports)] // each suite uses its part of it
 mod support;
-#[cfg(any(target_os = "linux", windows))]
 mod watch;
 
 /// Declares the files of tests, and lists what they export under their short names.
@@ -23,7 +19,6 @@ macro_rules! promises {
     };
 }
 
-#[cfg(any(target_os = "linux", windows))]
 promises! {
     "r01" r01_what_is_ready,
     "r02" r02_level,
@@ -36,28 +31,20 @@ promises! {
     "r09" r09_wait,
     "r10" r10_notify,
     "r11" r11_threads,
-    // Counts system calls.
-    #[cfg(target_os = "linux")]
+    #[cfg(unix)]
     "r12" r12_costs,
     #[cfg(unix)]
     "descriptors" descriptors,
     #[cfg(unix)]
     "one_loop" one_loop,
-    #[cfg(anyport_libkqueue)]
+    #[cfg(all(unix, any(not(target_os = "linux"), anyport_libkqueue)))]
     "filters" processes_and_signals,
 }
 
-#[cfg(any(target_os = "linux", windows))]
 fn main() -> std::process::ExitCode {
     if let Some(code) = support::run_if_tracer() {
         return code;
     }
     let check = |backend| watch::open(backend).map(drop).map_err(|error| error.to_string());
     support::run(&promises(), support::Backends { all: anyport::Poller::BACKENDS, check })
-}
-
-/// The harness runs on Linux and Windows so far.
-#[cfg(not(any(target_os = "linux", windows)))]
-fn main() {
-    println!("skipped: the readiness suite: its harness does not run on this system yet");
 }
