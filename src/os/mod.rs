@@ -9,3 +9,5 @@
     anyport_libkqueue
 ))]
 pub mod kqueue;
+#[cfg(windows)]
+pub mod windows;

@@ -12,9 +12,10 @@
 //! that, its last packet was taken.
 
 use super::event::Readiness;
-use super::queue::{Registration, Woken, already_watched, not_watched, only_waiter};
+use super::queue::{Queue, Registration, Woken, already_watched, not_watched, only_waiter};
 use super::source::Raw;
-use super::{Event, Interest, Mode};
+use super::waitables::{WAITABLE, Waitables};
+use super::{Event, Interest, Mode, Poller};
 use crate::sys::Waker;
 use crate::sys::windows::afd::{self, Afd};
 use crate::sys::windows::packets::{Packet, Packets};
@@ -35,6 +36,8 @@ const SOURCE: usize = 3;
 const GROUP: usize = 32;
 
 pub(crate) struct Iocp {
+    /// Before the port that their waits post to.
+    waitables: Mutex<Waitables>,
     /// The completion port.
     waker: Waker,
     table: Mutex<Table>,
@@ -74,7 +77,7 @@ impl Iocp {
         let group = Arc::new(Afd::open(waker.port(), SOURCE)?);
         let table = Table { groups: vec![group], ..Table::default() };
         let waiter = Waiter { packets: Packets::new(), sleep: Sleep::new() };
-        Ok(Iocp { waker, table: Mutex::new(table), waiter: Mutex::new(waiter) })
+        Ok(Iocp { waitables: Mutex::default(), waker, table: Mutex::new(table), waiter: Mutex::new(waiter) })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -128,8 +131,9 @@ impl Iocp {
     pub(crate) fn wait(&self, events: &mut Vec<Event>, room: usize, timeout: Option<Duration>) -> io::Result<Woken> {
         let mut waiter = only_waiter(&self.waiter)?;
         let Waiter { packets, sleep } = &mut *waiter;
-        self.table().ask_again();
         let port = self.waker.port();
+        self.table().ask_again();
+        self.waitables().ask_again(port);
         let millis = sleep.prepare(port, timeout);
         let packets = match packets.take(port, room, millis) {
             Err(error) if is_timeout(&error) => return Ok(Woken::Done),
@@ -141,6 +145,7 @@ impl Iocp {
             match (key, NonZeroUsize::new(address)) {
                 // SAFETY: the packet was just taken.
                 (SOURCE, Some(address)) => events.extend(unsafe { table.landed(address) }),
+                (WAITABLE, Some(address)) => events.extend(self.waitables().signalled(address.get())),
                 (crate::sys::windows::WAKE, _) => woken = Woken::Called,
                 (key, _) => sleep.packet(key),
             }
@@ -148,8 +153,32 @@ impl Iocp {
         Ok(if woken == Woken::Again && !events.is_empty() { Woken::Done } else { woken })
     }
 
+    fn waitables(&self) -> MutexGuard<'_, Waitables> {
+        self.waitables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add_waitable(&self, handle: BorrowedHandle<'_>, registration: Registration) -> io::Result<()> {
+        self.waitables().add(self.waker.port(), handle, registration)
+    }
+
+    pub(crate) fn modify_waitable(&self, handle: BorrowedHandle<'_>, registration: Registration) -> io::Result<()> {
+        self.waitables().modify(self.waker.port(), handle, registration)
+    }
+
+    pub(crate) fn delete_waitable(&self, handle: BorrowedHandle<'_>) -> io::Result<()> {
+        self.waitables().delete(handle)
+    }
+
     pub(crate) fn call(&self) {
         self.waker.wake();
+    }
+}
+
+impl Poller {
+    /// The backend of this system, for what only it can watch.
+    pub(crate) fn iocp(&self) -> &Iocp {
+        let Queue::Iocp(iocp) = &self.queue;
+        iocp
     }
 }
 

@@ -58,6 +58,8 @@ mod queue;
 mod source;
 #[cfg(unix)]
 mod unix;
+#[cfg(windows)]
+mod waitables;
 
 pub use builder::Builder;
 pub use event::{Event, Events};

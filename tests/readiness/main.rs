@@ -37,6 +37,8 @@ promises! {
     "descriptors" descriptors,
     #[cfg(unix)]
     "one_loop" one_loop,
+    #[cfg(windows)]
+    "handles" handles,
     #[cfg(all(unix, any(not(target_os = "linux"), anyport_libkqueue)))]
     "filters" processes_and_signals,
 }

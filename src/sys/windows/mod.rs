@@ -16,6 +16,7 @@ pub(crate) mod sleep;
 pub(crate) mod socket;
 mod source;
 mod stat;
+pub(crate) mod waitable;
 mod waker;
 pub(crate) mod watch;
 mod worker;
