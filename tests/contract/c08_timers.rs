@@ -156,7 +156,9 @@ fn a_timer_ends_a_longer_wait_and_not_a_shorter_one(backend: Backend) {
     let mut port = port(backend);
     let start = Instant::now();
     port.submit(op::Timer::after(40 * MS), Token(1));
-    assert!(!port.wait(Some(10 * MS)).expect("wait"), "the timer is not due before 40 ms");
+    let due = port.wait(Some(10 * MS)).expect("wait");
+    // (On a busy machine 10 ms may take that long.)
+    assert!(!due || start.elapsed() >= 40 * MS, "the timer is not due before 40 ms");
     assert!(start.elapsed() >= 10 * MS);
     assert!(port.wait(Some(HOUR)).expect("wait"));
     assert!(start.elapsed() >= 40 * MS);
