@@ -68,6 +68,7 @@ promises! {
     "c09" c09_posts,
     "c10" c10_fairness,
     "traps" iocp_traps,
+    "wine" wine_lacks,
     "oracle" oracle,
     "soak" soak,
 }

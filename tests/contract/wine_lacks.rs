@@ -1,0 +1,150 @@
+//! What Wine (8.0) does otherwise than Windows, shown with plain system calls: the evidence for what the suite skips there
+//! and for what the backend puts right. Each holds Windows to what is documented, and Wine to what it was seen to do: when
+//! Wine has learnt it, the test fails, and the exception can go. docs/WINDOWS.md lists them.
+
+use std::os::windows::io::{AsRawHandle, AsRawSocket, FromRawHandle, OwnedHandle};
+use std::ptr::null_mut;
+use std::thread;
+use std::time::Duration;
+
+use socket2::{Domain, SockRef, Socket, Type};
+use windows_sys::Wdk::Storage::FileSystem::{
+    FILE_COMPLETION_INFORMATION, FileReplaceCompletionInformation, NtSetInformationFile,
+};
+use windows_sys::Win32::Foundation::{HANDLE, INVALID_HANDLE_VALUE, STATUS_SUCCESS};
+use windows_sys::Win32::Networking::WinSock::{
+    AcceptEx, SOCKET, WSA_IO_PENDING, WSABUF, WSAECONNRESET, WSAGetLastError, WSARecv,
+};
+use windows_sys::Win32::System::IO::{
+    CancelIoEx, CreateIoCompletionPort, GetQueuedCompletionStatusEx, IO_STATUS_BLOCK, OVERLAPPED, OVERLAPPED_ENTRY,
+};
+use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
+use windows_sys::core::{s, w};
+
+use crate::support::*;
+
+pub(crate) fn tests() -> Vec<Case> {
+    cases! {
+        once: [
+            an_object_leaves_its_completion_port,
+            a_packet_can_wait_for_a_timer,
+            a_receive_on_a_listener_is_refused,
+            an_accept_on_what_does_not_listen_is_refused,
+            a_reset_before_the_receive_is_told,
+        ],
+    }
+}
+
+/// A completion port.
+struct Queue(OwnedHandle);
+
+impl Queue {
+    fn new() -> Queue {
+        // SAFETY: a call without pointers; the handle is nobody else's.
+        unsafe {
+            Queue(OwnedHandle::from_raw_handle(CreateIoCompletionPort(INVALID_HANDLE_VALUE, null_mut(), 0, 1)))
+        }
+    }
+
+    fn join(&self, socket: SOCKET) {
+        // SAFETY: open handles, no pointers.
+        let joined = unsafe { CreateIoCompletionPort(socket as HANDLE, self.0.as_raw_handle(), 1, 0) };
+        assert!(!joined.is_null(), "{}", std::io::Error::last_os_error());
+    }
+
+    /// Whether a packet comes within 100 ms.
+    fn has_packet(&self) -> bool {
+        let (mut entry, mut count) = (OVERLAPPED_ENTRY::default(), 0);
+        // SAFETY: room for one packet, of this frame.
+        let taken = unsafe {
+            GetQueuedCompletionStatusEx(self.0.as_raw_handle(), &mut entry, 1, &mut count, 100, 0)
+        };
+        taken != 0 && count == 1
+    }
+}
+
+/// Gives a call up that the system would keep the frame's memory for.
+fn give_up(queue: &Queue, socket: SOCKET, memory: &OVERLAPPED) {
+    // SAFETY: the call is pending; its packet is waited for, so that the memory is this side's again.
+    unsafe { CancelIoEx(socket as HANDLE, memory) };
+    assert!(queue.has_packet(), "a call that was given up comes back");
+}
+
+fn of(socket: &impl AsRawSocket) -> SOCKET {
+    socket.as_raw_socket() as SOCKET
+}
+
+fn an_object_leaves_its_completion_port() {
+    let (near, _far) = tcp_pair();
+    Queue::new().join(of(&near));
+    let none = FILE_COMPLETION_INFORMATION { Port: null_mut(), Key: null_mut() };
+    let mut status = IO_STATUS_BLOCK::default();
+    // SAFETY: both structures are of this frame, and as long as is said.
+    let result = unsafe {
+        let size = size_of::<FILE_COMPLETION_INFORMATION>() as u32;
+        let class = FileReplaceCompletionInformation;
+        NtSetInformationFile(of(&near) as HANDLE, &mut status, (&raw const none).cast(), size, class)
+    };
+    assert_eq!(result == STATUS_SUCCESS, !is_wine(), "{result:x}");
+}
+
+fn a_packet_can_wait_for_a_timer() {
+    // SAFETY: the library is loaded in every process; the function is looked for, not called.
+    let there =
+        unsafe { GetProcAddress(GetModuleHandleW(w!("ntdll.dll")), s!("NtAssociateWaitCompletionPacket")) }.is_some();
+    assert_eq!(there, !is_wine());
+}
+
+fn a_receive_on_a_listener_is_refused() {
+    let (queue, (listener, _)) = (Queue::new(), listener());
+    queue.join(of(&listener));
+    let (mut byte, mut bytes, mut flags, mut memory) = ([0], 0, 0, OVERLAPPED::default());
+    let list = WSABUF { len: 1, buf: byte.as_mut_ptr() };
+    // SAFETY: all of it is of this frame, which is not left before the call is over.
+    let code = unsafe {
+        assert_ne!(WSARecv(of(&listener), &list, 1, &mut bytes, &mut flags, &mut memory, None), 0);
+        WSAGetLastError()
+    };
+    assert_eq!(code == WSA_IO_PENDING, is_wine(), "{code}");
+    if code == WSA_IO_PENDING {
+        assert!(!queue.has_packet(), "nor is it refused later");
+        give_up(&queue, of(&listener), &memory);
+    }
+}
+
+fn an_accept_on_what_does_not_listen_is_refused() {
+    let (queue, (near, _far)) = (Queue::new(), tcp_pair());
+    let spare = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    queue.join(of(&near));
+    let (mut room, mut bytes, mut memory) = ([0u8; 320], 0, OVERLAPPED::default());
+    // SAFETY: as above.
+    let code = unsafe {
+        let room = room.as_mut_ptr().cast();
+        assert_eq!(AcceptEx(of(&near), of(&spare), room, 0, 144, 144, &mut bytes, &mut memory), 0);
+        WSAGetLastError()
+    };
+    assert_eq!(code == WSA_IO_PENDING, is_wine(), "{code}");
+    if code == WSA_IO_PENDING {
+        assert!(!queue.has_packet(), "nor is it refused later");
+        give_up(&queue, of(&near), &memory);
+    }
+}
+
+fn a_reset_before_the_receive_is_told() {
+    let (queue, (near, far)) = (Queue::new(), tcp_pair());
+    queue.join(of(&near));
+    SockRef::from(&far).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+    drop(far);
+    thread::sleep(Duration::from_millis(20));
+    let (mut byte, mut bytes, mut flags, mut memory) = ([0], 0, 0, OVERLAPPED::default());
+    let list = WSABUF { len: 1, buf: byte.as_mut_ptr() };
+    // SAFETY: as above; what succeeds has a packet, which is taken.
+    let (result, code) = unsafe {
+        let result = WSARecv(of(&near), &list, 1, &mut bytes, &mut flags, &mut memory, None);
+        (result, WSAGetLastError())
+    };
+    let is_end = result == 0 && bytes == 0;
+    assert!(is_end || code == WSAECONNRESET, "{result}, {code}");
+    assert_eq!(is_end, is_wine());
+    assert_eq!(queue.has_packet(), is_end);
+}
