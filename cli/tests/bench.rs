@@ -87,7 +87,7 @@ fn timers_are_armed_and_fire_on_each_backend() {
 
 #[test]
 fn posts_arrive_on_each_backend() {
-    on_each_backend("post", 1, |row| is_compared_by(row, "rate"));
+    on_each_backend("post", 2, |row| is_compared_by(row, "rate"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! CPU time, user and system together, of a thread - also of another thread than the caller.
+//! CPU time, user and system together, of a thread or a process - also of another than the caller's.
 //!
 //! The load reads the server's clock at both ends of the measured window, so that neither set-up nor tear-down is
 //! counted, and the server needs no code for being measured.
@@ -8,23 +8,34 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-/// The CPU clock of one thread. Reading it after the thread has ended is an error.
+/// The CPU clock of one thread or process. Reading it after that has ended is an error.
 #[derive(Clone, Copy, Debug)]
-pub struct ThreadClock(libc::clockid_t);
+pub struct CpuClock(libc::clockid_t);
 
-impl ThreadClock {
+impl CpuClock {
     /// The calling thread's clock, for others to read.
-    pub fn of_this_thread() -> io::Result<ThreadClock> {
+    pub fn of_this_thread() -> io::Result<CpuClock> {
         let mut id = 0;
         // SAFETY: the calling thread is alive, and `id` is a valid place for the answer.
         let error = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut id) };
         match error {
-            0 => Ok(ThreadClock(id)),
+            0 => Ok(CpuClock(id)),
             error => Err(io::Error::from_raw_os_error(error)),
         }
     }
 
-    /// The CPU time that the thread has used since it started.
+    /// The clock of the process `id`: all its threads, and those that the kernel runs for it.
+    pub fn of_process(id: u32) -> io::Result<CpuClock> {
+        let mut clock = 0;
+        // SAFETY: `clock` is a valid place for the answer.
+        let error = unsafe { libc::clock_getcpuclockid(id as libc::pid_t, &mut clock) };
+        match error {
+            0 => Ok(CpuClock(clock)),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+
+    /// The CPU time that has been used since the start.
     pub fn read(self) -> io::Result<Duration> {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: `time` is a valid place for the answer; an unknown clock is reported, not dereferenced.
@@ -52,10 +63,10 @@ mod tests {
         let (send_clock, clock) = mpsc::channel();
         let (stop, stopped) = mpsc::channel::<()>();
         let idle = thread::spawn(move || {
-            send_clock.send(ThreadClock::of_this_thread().unwrap()).unwrap();
+            send_clock.send(CpuClock::of_this_thread().unwrap()).unwrap();
             let _ = stopped.recv();
         });
-        let (idle_clock, own) = (clock.recv().unwrap(), ThreadClock::of_this_thread().unwrap());
+        let (idle_clock, own) = (clock.recv().unwrap(), CpuClock::of_this_thread().unwrap());
         thread::sleep(Duration::from_millis(5)); // The other thread is blocked by now.
         let (idle_before, own_before) = (idle_clock.read().unwrap(), own.read().unwrap());
         while own.read().unwrap() - own_before < Duration::from_millis(20) {}

@@ -14,7 +14,7 @@ use super::report::{Cell, Outcome, Ratio, Row, Verdict};
 use super::stats::Spread;
 
 /// What one turn of one contestant showed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sample {
     /// Operations per second of wall time.
     pub rate: f64,
@@ -89,9 +89,20 @@ pub struct Contestant<'a> {
 }
 
 impl<'a> Contestant<'a> {
+    /// One that is not compared with any other here; or the reason why it has no turns.
+    pub fn new(
+        name: &str,
+        backend: Option<Backend>,
+        here: Result<(), String>,
+        turn: impl FnMut() -> io::Result<Sample> + 'a,
+    ) -> Contestant<'a> {
+        let turn: Result<Turn<'a>, String> = here.map(|()| Box::new(turn) as Turn<'a>);
+        Contestant { name: name.to_owned(), backend, against: None, goal: None, turn }
+    }
+
     /// A hand-written loop, which nobody is judged by but those who are measured against it.
     pub fn by_hand(name: &str, turn: impl FnMut() -> io::Result<Sample> + 'a) -> Contestant<'a> {
-        Contestant { name: name.to_owned(), backend: None, against: None, goal: None, turn: Ok(Box::new(turn)) }
+        Contestant::new(name, None, Ok(()), turn)
     }
 }
 
@@ -184,7 +195,7 @@ fn measured(samples: &[Sample], ratio: Option<Ratio>, goal: Option<Goal>) -> Out
         let spread = Spread::of(samples.iter().map(|sample| sample.also[place].1))?;
         Some((name, spread))
     });
-    Outcome::Measured { rate, cpu_ns, ratio, goal, also: also.collect() }
+    Outcome::Measured { rate, cpu_ns, ratio, goal, also: also.collect(), turns: samples.to_vec() }
 }
 
 #[cfg(test)]

@@ -12,11 +12,12 @@ use std::thread;
 use anyport::{Backend, Port};
 
 use super::affinity::pin;
-use super::clock::ThreadClock;
+use super::clock::CpuClock;
 use super::contest::{Against, Contest, Contestant, Goal, Number, Sample};
 use super::load::Load;
 use super::plan::Plan;
 use super::raw::{self, Serve};
+use super::work::Work;
 use crate::echo_loop::EchoLoop;
 
 /// Connections and bytes of a message.
@@ -25,9 +26,8 @@ const CELLS: [(usize, usize); 3] = [(64, 64), (1000, 64), (64, 16 * 1024)];
 /// For each cell the loops by hand and each backend.
 pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
     let cell = |(connections, size)| {
-        let by_hand = |name, serve: Serve| {
-            Contestant::by_hand(name, move || turn(plan, connections, size, |listener| serve(listener, connections)))
-        };
+        let by_hand =
+            |name, serve: Serve| Contestant::by_hand(name, move || turn(plan, Work::once(connections, size), serve));
         let mut contestants = vec![
             by_hand("by hand, epoll", raw::epoll::serve),
             by_hand("by hand, io_uring", raw::uring::serve),
@@ -41,7 +41,7 @@ pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
             };
             let number = Number::Cpu;
             candidate.contestant(Some(Against { place, number }), goal, move |backend| {
-                turn(plan, connections, size, |listener| by_port(backend, listener, connections))
+                turn(plan, Work::once(connections, size), |listener, work| by_port(backend, listener, work))
             })
         }));
         Contest {
@@ -55,13 +55,11 @@ pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
     CELLS.map(cell).into()
 }
 
-/// Serves until all `connections` have come and gone.
-fn by_port(backend: Backend, listener: TcpListener, connections: usize) -> io::Result<()> {
-    // A buffer for each peer, larger than a message: one that is filled does not tell that nothing more is there.
-    let buffers = connections.next_power_of_two() as u16;
-    let mut port = Port::builder().backend(backend).pool(buffers, 2 * raw::CHUNK).build()?;
+/// The server on a port: see [`Serve`].
+pub fn by_port(backend: Backend, listener: TcpListener, work: &Work) -> io::Result<()> {
+    let mut port = Port::builder().backend(backend).pool(work.buffers(), work.buffer()).build()?;
     let mut echo = EchoLoop::start(&mut port, listener)?;
-    while echo.gone() < connections {
+    while echo.gone() < work.total {
         port.wait(None)?;
         while let Some(done) = port.next() {
             echo.complete(&mut port, done)?;
@@ -73,9 +71,8 @@ fn by_port(backend: Backend, listener: TcpListener, connections: usize) -> io::R
 /// Starts a server, keeps it busy for a while and stops it.
 fn turn(
     plan: &Plan,
-    connections: usize,
-    size: usize,
-    serve: impl FnOnce(TcpListener) -> io::Result<()> + Send,
+    work: Work,
+    serve: impl FnOnce(TcpListener, &Work) -> io::Result<()> + Send,
 ) -> io::Result<Sample> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let addr = listener.local_addr()?;
@@ -83,15 +80,15 @@ fn turn(
         let (send_clock, clock) = mpsc::channel();
         let server = scope.spawn(move || {
             pin(plan.cores.server)?;
-            let _ = send_clock.send(ThreadClock::of_this_thread()?);
-            serve(listener)
+            let _ = send_clock.send(CpuClock::of_this_thread()?);
+            serve(listener, &work)
         });
         let clock = clock.recv().map_err(io::Error::other)?;
         let measure = move || {
             pin(plan.cores.load)?;
-            let mut load = Load::connect(addr, connections, size)?;
+            let mut load = Load::connect(addr, &work)?;
             load.compare()?;
-            load.run(plan.window() / 4, plan.window(), clock)
+            load.run(plan.window() / 4, plan.window(), &|| clock.read())
         };
         let load = scope.spawn(measure).join();
         let served = server.join();
@@ -99,8 +96,9 @@ fn turn(
         // The server's error explains the client's.
         served.unwrap_or_else(|panic| resume_unwind(panic))?;
         let lap = lap?;
-        let mut sample = Sample::of(lap.requests as usize, lap.wall, lap.server_cpu);
-        let busy = lap.server_cpu.as_secs_f64() / lap.wall.as_secs_f64();
+        let cpu = lap.after - lap.before;
+        let mut sample = Sample::of(lap.latencies.len() as usize, lap.wall, cpu);
+        let busy = cpu.as_secs_f64() / lap.wall.as_secs_f64();
         sample.also = vec![("busy %", (100.0 * busy).round())];
         Ok(sample)
     })

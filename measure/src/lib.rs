@@ -26,3 +26,4 @@ pub mod ready;
 pub mod report;
 pub mod stats;
 pub mod timer;
+pub mod work;

@@ -16,11 +16,11 @@ use super::raw;
 const BY_HAND: Against = Against { place: 0, number: Number::Rate };
 
 /// Nops submitted at once.
-const BATCH: usize = 64;
+pub const BATCH: usize = 64;
 
 /// The bare ring and each backend.
 pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
-    let batches = plan.scaled(4_000_000) / BATCH;
+    let batches = batches(plan);
     let mut contestants = vec![Contestant::by_hand("by hand, io_uring", move || {
         on_core(plan.cores.server, || {
             let mut ring = raw::ring::bare(BATCH as u32)?;
@@ -71,7 +71,13 @@ fn run(port: &mut Port, batches: usize) -> io::Result<()> {
     Ok(())
 }
 
-fn timed(batches: usize, work: impl FnOnce() -> io::Result<()>) -> io::Result<Sample> {
+/// How many batches a turn has.
+pub fn batches(plan: &Plan) -> usize {
+    plan.scaled(4_000_000) / BATCH
+}
+
+/// Measures `work`, which does so many batches.
+pub fn timed(batches: usize, work: impl FnOnce() -> io::Result<()>) -> io::Result<Sample> {
     let (start, cpu): (Instant, Duration) = (Instant::now(), process_cpu());
     work()?;
     Ok(Sample::of(batches * BATCH, start.elapsed(), process_cpu() - cpu))

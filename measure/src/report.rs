@@ -6,7 +6,7 @@ use std::fmt;
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
-use super::contest::Number;
+use super::contest::{Number, Sample};
 use super::machine::Machine;
 use super::stats::Spread;
 
@@ -64,6 +64,8 @@ pub enum Outcome {
         goal: Option<Verdict>,
         /// Further numbers by name.
         also: BTreeMap<&'static str, Spread>,
+        /// Turn by turn.
+        turns: Vec<Sample>,
     },
     /// It cannot run here, and why.
     Skipped(String),
@@ -157,7 +159,7 @@ impl Row {
         match &self.outcome {
             Outcome::Skipped(_) => columns.push("skipped".to_owned()),
             Outcome::Failed(_) => columns.push("FAILED".to_owned()),
-            Outcome::Measured { rate, cpu_ns, ratio, goal, also } => {
+            Outcome::Measured { rate, cpu_ns, ratio, goal, also, turns: _ } => {
                 columns.push(spread(rate, count));
                 columns.push(spread(cpu_ns, nanoseconds));
                 columns.push(ratio.as_ref().map_or(String::new(), |ratio| {
@@ -189,7 +191,7 @@ fn spread(spread: &Spread, show: impl Fn(f64) -> String) -> String {
 }
 
 /// A rate with three significant digits: `123 k`, `4.56 M`.
-fn count(value: f64) -> String {
+pub fn count(value: f64) -> String {
     match value {
         1e6.. => format!("{} M", significant(value / 1e6)),
         1e3.. => format!("{} k", significant(value / 1e3)),
@@ -198,7 +200,7 @@ fn count(value: f64) -> String {
 }
 
 /// A duration with three significant digits: `850 ns`, `4.56 µs`.
-fn nanoseconds(value: f64) -> String {
+pub fn nanoseconds(value: f64) -> String {
     match value {
         1e6.. => format!("{} ms", significant(value / 1e6)),
         1e3.. => format!("{} µs", significant(value / 1e3)),

@@ -16,7 +16,7 @@ use super::stats::percentile;
 const BY_HAND: Against = Against { place: 0, number: Number::Rate };
 
 /// Timers that are armed all the time.
-const STANDING: usize = 100_000;
+pub const STANDING: usize = 100_000;
 
 /// Arm and cancel, and a million that fire.
 pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
@@ -24,7 +24,7 @@ pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
 }
 
 fn arm_and_cancel(plan: &Plan) -> Contest<'_> {
-    let times = plan.scaled(2_000_000);
+    let times = times(plan);
     let mut contestants =
         vec![Contestant::by_hand("by hand, BTreeMap", move || on_core(plan.cores.server, || map_turn(times)))];
     contestants.extend(plan.backends.iter().map(|candidate| {
@@ -42,8 +42,19 @@ fn arm_and_cancel(plan: &Plan) -> Contest<'_> {
     }
 }
 
+/// How many timers a turn arms and cancels.
+pub fn times(plan: &Plan) -> usize {
+    plan.scaled(2_000_000)
+}
+
+/// How many timers fire in a turn, and over which time.
+pub fn firing(plan: &Plan) -> (usize, Duration) {
+    let count = plan.scaled(1_000_000);
+    (count, Duration::from_secs(1).mul_f64(count as f64 / 1e6))
+}
+
 /// How long a timer has that is not to fire: as time limits have it, and longer than a turn takes.
-fn limit() -> Duration {
+pub fn limit() -> Duration {
     Duration::from_micros(fastrand::u64(30_000_000..90_000_000))
 }
 
@@ -94,8 +105,7 @@ fn take(port: &mut Port) -> io::Result<Completion> {
 }
 
 fn fire(plan: &Plan) -> Contest<'_> {
-    let count = plan.scaled(1_000_000);
-    let over = Duration::from_secs(1).mul_f64(count as f64 / 1e6);
+    let (count, over) = firing(plan);
     let contestants = plan.backends.iter().map(|candidate| {
         candidate.contestant(None, None, move |backend| {
             on_core(plan.cores.server, || fire_turn(Port::builder().backend(backend).build()?, count, over))
@@ -113,9 +123,7 @@ fn fire(plan: &Plan) -> Contest<'_> {
 /// Arms `count` timers with deadlines all over the time `over` and takes them as they fire. Fails if one is missing or early.
 fn fire_turn(mut port: Port, count: usize, over: Duration) -> io::Result<Sample> {
     let cpu = process_cpu();
-    // The first is due only when all are armed: lateness is that of firing, not of arming.
-    let start = Instant::now() + over;
-    let deadlines: Vec<Instant> = (0..count).map(|_| start + over.mul_f64(fastrand::f64())).collect();
+    let (start, deadlines) = deadlines(count, over);
     for (place, &deadline) in deadlines.iter().enumerate() {
         port.submit(op::Timer::at(deadline), Token(place as u64));
     }
@@ -141,9 +149,21 @@ fn fire_turn(mut port: Port, count: usize, over: Duration) -> io::Result<Sample>
             late.push(lateness.as_nanos() as u64);
         }
     }
-    let mut sample = Sample::of(count, start.elapsed(), process_cpu() - cpu);
+    Ok(lateness(late, start, cpu))
+}
+
+/// Deadlines all over the time `over`, and when the first can be due: only when all are armed, so that lateness is that of
+/// firing, not of arming.
+pub fn deadlines(count: usize, over: Duration) -> (Instant, Vec<Instant>) {
+    let start = Instant::now() + 2 * over;
+    (start, (0..count).map(|_| start + over.mul_f64(fastrand::f64())).collect())
+}
+
+/// The sample of timers that fired so late, in nanoseconds, from `start` on. `cpu` is the process's when they were not armed yet.
+pub fn lateness(mut late: Vec<u64>, start: Instant, cpu: Duration) -> Sample {
+    let mut sample = Sample::of(late.len(), start.elapsed(), process_cpu() - cpu);
     late.sort_unstable();
     let micros = |percent| percentile(&late, percent) as f64 / 1e3;
     sample.also = vec![("p50", micros(50.0)), ("p99", micros(99.0)), ("p99.9", micros(99.9)), ("max", micros(100.0))];
-    Ok(sample)
+    sample
 }

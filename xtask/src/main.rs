@@ -4,6 +4,7 @@
 //! A failed step does not stop the ones after it: the table at the end shows all that is wrong at once.
 
 mod adapter;
+mod bench;
 mod command;
 mod cross;
 mod docs;

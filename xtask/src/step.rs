@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{adapter, cross, docs, kqueue, package, sanitize, style, tests, toolchain, wine};
+use crate::{adapter, bench, cross, docs, kqueue, package, sanitize, style, tests, toolchain, wine};
 
 /// One check.
 #[derive(Debug)]
@@ -46,6 +46,7 @@ pub(crate) const ALL: &[Step] = &[
     step("test-all-features", "every test of the workspace with all features", tests::all_features),
     step("kqueue", "the contract on the kqueue backend, over libkqueue", kqueue::over_libkqueue),
     step("adapter", "smol and async-io run on the poller, on each backend", adapter::clients),
+    step("bench", "every server that is measured echoes what it was sent", bench::servers),
     step("msrv", "builds with the `rust-version` of Cargo.toml", toolchain::msrv),
     step("package", "the library's package builds by itself", package::package),
     step("cross-windows", "clippy for Windows on x86-64, as Wine runs it", cross::clippy_windows),

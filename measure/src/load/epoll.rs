@@ -2,43 +2,56 @@
 
 use std::io;
 use std::net::TcpStream;
+use std::time::Instant;
 
 use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::Meter;
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Exchange {
+    began: Instant,
     sent: usize,
     received: usize,
 }
 
+impl Exchange {
+    fn begin(now: Instant) -> Exchange {
+        Exchange { began: now, sent: 0, received: 0 }
+    }
+}
+
 /// Makes the sockets non-blocking and drives them until `meter` has had enough and nothing is under way any more.
-pub(super) fn drive(connections: &[TcpStream], message: &[u8], meter: &mut Meter) -> io::Result<()> {
+pub(super) fn drive<P>(connections: &[&TcpStream], message: &[u8], meter: &mut Meter<'_, P>) -> io::Result<()> {
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-    let mut exchanges = vec![Exchange::default(); connections.len()];
+    let mut exchanges = vec![Exchange::begin(Instant::now()); connections.len()];
     for (place, socket) in connections.iter().enumerate() {
         socket.set_nonblocking(true)?;
         let interest = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
-        epoll::add(&epoll, socket, EventData::new_u64(place as u64), interest)?;
+        epoll::add(&epoll, *socket, EventData::new_u64(place as u64), interest)?;
     }
     // The first events say that all are writable: that starts the first exchanges.
     let mut ignored = vec![0; message.len()];
     let mut events = Vec::with_capacity(1024);
     let mut busy = connections.len();
+    let mut replies = Vec::new();
     let mut go_on = true;
     while busy > 0 {
-        match epoll::wait(&epoll, spare_capacity(&mut events), None) {
+        let limit = Timespec::try_from(super::LIMIT).ok();
+        match epoll::wait(&epoll, spare_capacity(&mut events), limit.as_ref()) {
             Err(Errno::INTR) => continue,
+            Ok(0) => return Err(io::Error::new(io::ErrorKind::TimedOut, "no message has come back")),
             other => other?,
         };
-        let mut replies = 0;
+        let now = Instant::now();
+        replies.clear();
         for event in events.drain(..) {
             let place = event.data.u64() as usize;
-            let (socket, exchange) = (&connections[place], &mut exchanges[place]);
+            let (socket, exchange) = (connections[place], &mut exchanges[place]);
             while exchange.received < message.len() {
                 if exchange.sent < message.len() {
                     match send(socket, &message[exchange.sent..], SendFlags::NOSIGNAL) {
@@ -59,16 +72,16 @@ pub(super) fn drive(connections: &[TcpStream], message: &[u8], meter: &mut Meter
                     Err(error) => return Err(error.into()),
                 }
                 if exchange.received == message.len() {
-                    replies += 1;
+                    replies.push(now - exchange.began);
                     if go_on {
-                        *exchange = Exchange::default();
+                        *exchange = Exchange::begin(now);
                     } else {
                         busy -= 1;
                     }
                 }
             }
         }
-        go_on = meter.replied(replies)?;
+        go_on = meter.replied(now, replies.iter().copied())?;
     }
     Ok(())
 }

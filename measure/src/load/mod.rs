@@ -7,137 +7,199 @@ mod epoll;
 mod uring;
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use super::clock::ThreadClock;
+use hdrhistogram::Histogram;
+use socket2::{Domain, Socket, Type};
+
+use super::work::Work;
+
+/// Longer than any load is kept up. A message that is not back by then is lost.
+const LIMIT: Duration = Duration::from_secs(45);
 
 /// Connected peers of one echo server.
 pub struct Load {
     connections: Vec<TcpStream>,
+    active: usize,
     message: Vec<u8>,
 }
 
 /// What happened in the measured window.
-#[derive(Clone, Copy, Debug)]
-pub struct Lap {
-    /// Messages that came back whole.
-    pub requests: u64,
+#[derive(Clone, Debug)]
+pub struct Lap<P> {
     /// How long the window was in fact.
     pub wall: Duration,
-    /// The server's CPU time in it.
-    pub server_cpu: Duration,
+    /// What the probe said at its beginning.
+    pub before: P,
+    /// What the probe said at its end.
+    pub after: P,
+    /// A latency, in nanoseconds, for each message that came back whole: from the moment that it was handed to the system to
+    /// the one that the client has seen all of it. The client looks at the clock once for each batch of events.
+    pub latencies: Histogram<u32>,
 }
 
 impl Load {
-    /// Opens `connections` connections for messages of `size` bytes.
-    pub fn connect(addr: SocketAddr, connections: usize, size: usize) -> io::Result<Load> {
-        let connect = || {
-            let socket = TcpStream::connect(addr)?;
-            socket.set_nodelay(true)?;
-            Ok(socket)
-        };
-        Ok(Load {
-            connections: (0..connections).map(|_| connect()).collect::<io::Result<_>>()?,
-            message: (0..size).map(|place| place as u8).collect(),
-        })
+    /// Opens the connections of `work`.
+    pub fn connect(addr: SocketAddr, work: &Work) -> io::Result<Load> {
+        let mut load = Load::over(Vec::with_capacity(work.connections), work);
+        for place in 0..work.connections {
+            load.connections.push(connect(addr, place)?);
+            // The queue of a listener is bounded: let the server keep up.
+            if place % 1024 == 1023 {
+                let mut echoed = vec![0; work.message];
+                exchange(&mut load.connections[place], &load.message, 0, &mut echoed)?;
+            }
+        }
+        Ok(load)
     }
 
-    /// Exchanges two messages on every connection, one after the other, and compares every byte. No two are alike.
-    /// A message has to fit into the sockets' buffers.
+    /// A load on sockets that are connected already.
+    pub fn over(connections: Vec<TcpStream>, work: &Work) -> Load {
+        Load { connections, active: work.active, message: (0..work.message).map(|place| place as u8).collect() }
+    }
+
+    /// Exchanges two messages on every connection (one on each of very many), one after the other, and compares every byte.
+    /// No two are alike. A message has to fit into the sockets' buffers.
     pub fn compare(&mut self) -> io::Result<()> {
         let mut echoed = vec![0; self.message.len()];
-        for round in 0..2_u64 {
-            for (place, mut socket) in self.connections.iter().enumerate() {
-                let mark = (round << 32 | place as u64).to_le_bytes();
-                let sent: Vec<u8> =
-                    (self.message.iter().zip(mark.iter().cycle())).map(|(byte, mark)| byte ^ mark).collect();
-                socket.write_all(&sent)?;
-                socket.read_exact(&mut echoed)?;
-                if echoed != sent {
-                    return Err(io::Error::other(format!("connection {place} got back other bytes than it sent")));
-                }
+        let rounds = if self.connections.len() > 1000 { 1 } else { 2 };
+        for round in 0..rounds {
+            for (place, socket) in self.connections.iter_mut().enumerate() {
+                exchange(socket, &self.message, round << 32 | place as u64, &mut echoed)
+                    .map_err(|error| io::Error::new(error.kind(), format!("connection {place}: {error}")))?;
             }
         }
         Ok(())
     }
 
-    /// Keeps every connection busy for `ramp`, then for the measured `window`, and waits for what is still under way.
-    /// `server` is the clock of the thread that serves.
-    pub fn run(&mut self, ramp: Duration, window: Duration, server: ThreadClock) -> io::Result<Lap> {
-        let mut meter = Meter::start(ramp, window, server);
-        match super::raw::ring::bare(2 * self.connections.len().next_power_of_two() as u32) {
-            Ok(ring) => uring::drive(ring, &self.connections, &self.message, &mut meter)?,
-            Err(_) => epoll::drive(&self.connections, &self.message, &mut meter)?,
+    /// Keeps the active connections busy for `ramp`, then for the measured `window`, and waits for what is still under way.
+    /// `probe` is asked at both ends of the window.
+    pub fn run<P>(&mut self, ramp: Duration, window: Duration, probe: Probe<'_, P>) -> io::Result<Lap<P>> {
+        // Spread evenly among the others.
+        let step = self.connections.len() / self.active;
+        let active: Vec<&TcpStream> = self.connections.iter().step_by(step).take(self.active).collect();
+        let mut meter = Meter::start(ramp, window, probe);
+        match super::raw::ring::bare((2 * active.len() + 1).next_power_of_two() as u32) {
+            Ok(ring) => uring::drive(ring, &active, &self.message, &mut meter)?,
+            Err(_) => epoll::drive(&active, &self.message, &mut meter)?,
         }
         meter.lap.ok_or_else(|| io::Error::other("the load ended before its time"))
     }
 }
 
-/// Counts replies, and reads the clocks at both ends of the window.
-struct Meter {
-    server: ThreadClock,
+/// Connects to the server. Many connections come from many addresses, so that no address runs out of ports.
+pub fn connect(addr: SocketAddr, place: usize) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    // The system chooses the port only when it knows the peer: one is in use only if all four of the addresses and ports are.
+    let on: libc::c_int = 1;
+    let (value, length) = ((&raw const on).cast(), size_of_val(&on) as u32);
+    // SAFETY: the option takes an int, which is read during the call only.
+    if unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_IP, libc::IP_BIND_ADDRESS_NO_PORT, value, length) } != 0
+    {
+        return Err(io::Error::last_os_error());
+    }
+    let source = Ipv4Addr::new(127, 0, 0, 2 + (place / 8192 % 128) as u8);
+    socket.bind(&SocketAddr::from((source, 0)).into())?;
+    socket.connect(&addr.into())?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(socket.into())
+}
+
+/// Sends `message`, marked with a number, and compares what comes back.
+pub fn exchange(socket: &mut TcpStream, message: &[u8], mark: u64, echoed: &mut [u8]) -> io::Result<()> {
+    let mark = mark.to_le_bytes();
+    let sent: Vec<u8> = message.iter().zip(mark.iter().cycle()).map(|(byte, mark)| byte ^ mark).collect();
+    socket.write_all(&sent)?;
+    socket.read_exact(echoed)?;
+    if echoed != sent {
+        return Err(io::Error::other("other bytes came back than were sent"));
+    }
+    Ok(())
+}
+
+/// Tells the numbers of the server that are of interest.
+pub type Probe<'a, P> = &'a dyn Fn() -> io::Result<P>;
+
+/// Takes note of replies, and asks the probe at both ends of the window.
+pub struct Meter<'a, P> {
+    probe: Probe<'a, P>,
     /// When the window begins, and how long it should be.
     opens: Instant,
     window: Duration,
-    /// Clocks at its beginning, once that has come.
-    began: Option<(Instant, Duration)>,
-    requests: u64,
-    lap: Option<Lap>,
+    /// Its beginning, once that has come.
+    began: Option<(Instant, P)>,
+    latencies: Histogram<u32>,
+    lap: Option<Lap<P>>,
 }
 
-impl Meter {
-    fn start(ramp: Duration, window: Duration, server: ThreadClock) -> Meter {
-        Meter { server, opens: Instant::now() + ramp, window, began: None, requests: 0, lap: None }
+impl<'a, P> Meter<'a, P> {
+    /// Begins with the ramp.
+    pub fn start(ramp: Duration, window: Duration, probe: Probe<'a, P>) -> Meter<'a, P> {
+        let latencies =
+            Histogram::new_with_max(60_000_000_000, 3).expect("a minute in nanoseconds is within its bounds");
+        Meter { probe, opens: Instant::now() + ramp, window, began: None, latencies, lap: None }
     }
 
-    /// Takes note of a batch of replies. `false`: the window is over, send no more.
-    fn replied(&mut self, replies: u64) -> io::Result<bool> {
+    /// Takes note of the replies of a batch by their latencies. `false`: the window is over, send no more.
+    pub fn replied(&mut self, now: Instant, latencies: impl Iterator<Item = Duration>) -> io::Result<bool> {
         if self.lap.is_some() {
             return Ok(false);
         }
-        let now = Instant::now();
-        match self.began {
+        match self.began.take() {
             None if now < self.opens => {}
-            None => self.began = Some((now, self.server.read()?)),
-            Some((began, cpu)) => {
-                self.requests += replies;
+            None => self.began = Some((now, (self.probe)()?)),
+            Some((began, before)) => {
+                latencies.for_each(|latency| self.latencies.saturating_record(latency.as_nanos() as u64));
                 let wall = now - began;
-                if wall >= self.window {
-                    self.lap = Some(Lap { requests: self.requests, wall, server_cpu: self.server.read()? - cpu });
+                if wall < self.window {
+                    self.began = Some((began, before));
+                } else {
+                    let latencies = self.latencies.clone();
+                    self.lap = Some(Lap { wall, before, after: (self.probe)()?, latencies });
                 }
             }
         }
         Ok(self.lap.is_none())
     }
+
+    /// What was measured, if the window is over.
+    pub fn into_lap(self) -> Option<Lap<P>> {
+        self.lap
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::clock::CpuClock;
     use super::*;
     use std::net::TcpListener;
     use std::sync::mpsc;
     use std::thread;
 
     /// Runs `drive` on 5 connections to a server by hand, with messages that do and do not fit into a socket.
-    fn drives(drive: impl Fn(&[TcpStream], &[u8], &mut Meter) -> io::Result<()>) {
+    fn drives(drive: impl Fn(&[&TcpStream], &[u8], &mut Meter<'_, Duration>) -> io::Result<()>) {
         for size in [1, 64, 3_000_000] {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let addr = listener.local_addr().unwrap();
             let (send_clock, clock) = mpsc::channel();
             let server = thread::spawn(move || {
-                send_clock.send(ThreadClock::of_this_thread().unwrap()).unwrap();
-                super::super::raw::epoll::serve(listener, 5)
+                send_clock.send(CpuClock::of_this_thread().unwrap()).unwrap();
+                super::super::raw::epoll::serve(listener, &Work::once(5, size))
             });
-            let mut load = Load::connect(addr, 5, size).unwrap();
+            let mut load = Load::connect(addr, &Work::once(5, size)).unwrap();
             if size < 3_000_000 {
                 load.compare().unwrap(); // It reads only when all is written, which must fit.
             }
             let window = Duration::from_millis(30);
-            let mut meter = Meter::start(window / 3, window, clock.recv().unwrap());
-            drive(&load.connections, &load.message, &mut meter).unwrap();
-            let lap = meter.lap.expect("a measured window");
-            assert!(lap.requests > 0 && lap.wall >= window && lap.server_cpu > Duration::ZERO);
+            let clock: CpuClock = clock.recv().unwrap();
+            let probe = || clock.read();
+            let mut meter = Meter::start(window / 3, window, &probe);
+            let connections: Vec<&TcpStream> = load.connections.iter().collect();
+            drive(&connections, &load.message, &mut meter).unwrap();
+            let lap = meter.into_lap().expect("a measured window");
+            assert!(!lap.latencies.is_empty() && lap.wall >= window && lap.after > lap.before);
             drop(load);
             server.join().unwrap().unwrap();
         }

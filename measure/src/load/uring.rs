@@ -4,6 +4,7 @@ use std::io;
 use std::mem;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
+use std::time::Instant;
 
 use io_uring::squeue::{Flags, SubmissionQueue};
 use io_uring::{IoUring, opcode, types};
@@ -17,8 +18,16 @@ const POLL_FIRST: u16 = 1;
 /// Marks the completion of a send, which comes only when it failed.
 const SEND: u64 = 1 << 63;
 
+/// Marks the end of all patience.
+const LIMIT: u64 = u64::MAX;
+
 /// Drives blocking sockets on `ring` until `meter` has had enough and nothing is under way any more.
-pub(super) fn drive(mut ring: IoUring, connections: &[TcpStream], message: &[u8], meter: &mut Meter) -> io::Result<()> {
+pub(super) fn drive<P>(
+    mut ring: IoUring,
+    connections: &[&TcpStream],
+    message: &[u8],
+    meter: &mut Meter<'_, P>,
+) -> io::Result<()> {
     let mut ignored = vec![0; message.len()];
     let driven = exchange(&mut ring, connections, message, &mut ignored, meter);
     if driven.is_err() {
@@ -29,12 +38,12 @@ pub(super) fn drive(mut ring: IoUring, connections: &[TcpStream], message: &[u8]
     driven
 }
 
-fn exchange(
+fn exchange<P>(
     ring: &mut IoUring,
-    connections: &[TcpStream],
+    connections: &[&TcpStream],
     message: &[u8],
     ignored: &mut [u8],
-    meter: &mut Meter,
+    meter: &mut Meter<'_, P>,
 ) -> io::Result<()> {
     let ignored = ignored.as_mut_ptr();
     // TCP discards with `MSG_TRUNC` instead of copying: `ignored` is never written. (Together with `MSG_WAITALL` the
@@ -59,9 +68,13 @@ fn exchange(
         unsafe { push(queue, &send)? };
         receive(queue, place, message.len())
     };
+    let time = types::Timespec::from(super::LIMIT);
+    // SAFETY: the kernel copies the time when the entry is submitted, by the first `enter` below.
+    unsafe { push(&mut ring.submission(), &opcode::Timeout::new(&time).build().user_data(LIMIT))? };
     for place in 0..connections.len() {
         request(&mut ring.submission(), place)?;
     }
+    let mut began = vec![Instant::now(); connections.len()];
     // What each connection still has to bring back.
     let mut missing = vec![message.len(); connections.len()];
     let mut busy = connections.len();
@@ -70,6 +83,9 @@ fn exchange(
         enter(ring, 1)?;
         let (_, mut queue, completions) = ring.split();
         for completion in completions {
+            if completion.user_data() == LIMIT {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "a message has not come back"));
+            }
             let moved = result(completion.result())?;
             if moved == 0 || completion.user_data() & SEND != 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -81,10 +97,11 @@ fn exchange(
                 rest => receive(&mut queue, place, rest)?,
             }
         }
-        let go_on = meter.replied(replied.len() as u64)?;
+        let now = Instant::now();
+        let go_on = meter.replied(now, replied.iter().map(|&place: &usize| now - began[place]))?;
         for place in replied.drain(..) {
             if go_on {
-                missing[place] = message.len();
+                (missing[place], began[place]) = (message.len(), now);
                 request(&mut queue, place)?;
             } else {
                 busy -= 1;

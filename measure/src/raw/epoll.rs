@@ -2,54 +2,70 @@
 //! them; a receive that did not fill it has drained the socket, so the one that would say `EAGAIN` is left out.
 
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send, sockopt};
+use slab::Slab;
 
-use super::accept;
+use crate::work::Work;
 
-/// Larger than any message of the benchmark, so that a whole message never fills it.
-const BUFFER: usize = 64 * 1024;
+const LISTENER: u64 = u64::MAX;
 
 struct Connection {
-    socket: TcpStream,
+    socket: OwnedFd,
     /// What the socket did not take yet. Nothing more is received until it has.
     unsent: Vec<u8>,
 }
 
 /// See [`super::Serve`].
-pub fn serve(listener: TcpListener, connections: usize) -> io::Result<()> {
+pub fn serve(listener: TcpListener, work: &Work) -> io::Result<()> {
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-    let mut open = Vec::with_capacity(connections);
-    for (place, socket) in accept(&listener, connections)?.into_iter().enumerate() {
-        socket.set_nonblocking(true)?;
-        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&epoll, &socket, EventData::new_u64(place as u64), interest)?;
-        open.push(Some(Connection { socket, unsent: Vec::new() }));
-    }
-
-    let mut left = connections;
-    let mut buffer = vec![0; BUFFER];
+    listener.set_nonblocking(true)?;
+    epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN | EventFlags::ET)?;
+    let mut open: Slab<Connection> = Slab::with_capacity(work.connections.min(1 << 16));
+    let mut gone = 0;
+    let mut buffer = vec![0; work.buffer()];
     let mut events = Vec::with_capacity(1024);
-    while left > 0 {
+    while gone < work.total {
         match epoll::wait(&epoll, spare_capacity(&mut events), None) {
             Err(Errno::INTR) => continue,
             other => other?,
         };
         for event in events.drain(..) {
-            let slot = &mut open[event.data.u64() as usize];
-            let Some(connection) = slot else { continue };
+            if event.data.u64() == LISTENER {
+                accept_all(&epoll, &listener, &mut open)?;
+                continue;
+            }
+            let place = event.data.u64() as usize;
             let ending = { event.flags }.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
-            if !connection.echo(&mut buffer, ending)? {
-                *slot = None;
-                left -= 1;
+            if !open[place].echo(&mut buffer, ending).unwrap_or(false) {
+                // Closing the only descriptor takes it out of the epoll.
+                open.remove(place);
+                gone += 1;
             }
         }
     }
     Ok(())
+}
+
+fn accept_all(epoll: &OwnedFd, listener: &TcpListener, open: &mut Slab<Connection>) -> io::Result<()> {
+    loop {
+        let socket = match accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            Ok(socket) => socket,
+            Err(Errno::AGAIN) => return Ok(()),
+            Err(Errno::CONNABORTED | Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        let entry = open.vacant_entry();
+        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        epoll::add(epoll, &socket, EventData::new_u64(entry.key() as u64), interest)?;
+        entry.insert(Connection { socket, unsent: Vec::new() });
+    }
 }
 
 impl Connection {
@@ -83,7 +99,7 @@ impl Connection {
 }
 
 /// Sends until all is sent or the socket takes no more; returns how much it took.
-fn push(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+fn push(socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
     let mut sent = 0;
     while sent < bytes.len() {
         match send(socket, &bytes[sent..], SendFlags::NOSIGNAL) {

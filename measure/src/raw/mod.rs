@@ -1,7 +1,8 @@
 //! The hand-written loops that Anyport is measured against: the same work on the same system calls, with nothing in
 //! between, each as good as its author can make it. They serve the benchmarks and nobody else, so they may
-//! assume what a benchmark guarantees: a fixed number of peers that behave.
+//! assume what a benchmark guarantees: so many peers at once, that behave.
 
+pub mod block;
 pub mod buf_ring;
 pub mod channel;
 pub mod epoll;
@@ -10,32 +11,23 @@ pub mod nop;
 pub mod read;
 pub mod ring;
 pub mod timers;
+pub mod udp;
 pub mod uring;
 
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 
-/// An echo server: takes this many connections from the listener and echoes until all of them are closed.
-pub type Serve = fn(TcpListener, usize) -> io::Result<()>;
+use crate::work::Work;
 
-/// The largest message that is read at once.
-pub const CHUNK: usize = 16 * 1024;
-
-/// Takes `connections` connections, without Nagle's delay.
-fn accept(listener: &TcpListener, connections: usize) -> io::Result<Vec<TcpStream>> {
-    let accept = || {
-        let (socket, _) = listener.accept()?;
-        socket.set_nodelay(true)?;
-        Ok(socket)
-    };
-    (0..connections).map(|_| accept()).collect()
-}
+/// An echo server: takes connections from the listener and echoes until [`Work::total`] of them have come and gone. An error of
+/// a connection ends that connection.
+pub type Serve = fn(TcpListener, &Work) -> io::Result<()>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-    use std::net::Shutdown;
+    use std::net::{Shutdown, TcpStream};
     use std::thread;
     use std::time::Duration;
 
@@ -55,7 +47,7 @@ mod tests {
         for (name, serve) in servers() {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let addr = listener.local_addr().unwrap();
-            let server = thread::spawn(move || serve(listener, 1));
+            let server = thread::spawn(move || serve(listener, &Work::once(1, 64)));
             let mut writer = TcpStream::connect(addr).unwrap();
             let mut reader = writer.try_clone().unwrap();
             let mut echoed = vec![0; sent.len()];
@@ -76,7 +68,7 @@ mod tests {
         for (name, serve) in servers() {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let addr = listener.local_addr().unwrap();
-            let server = thread::spawn(move || serve(listener, 3));
+            let server = thread::spawn(move || serve(listener, &Work::once(3, 64)));
             let mut peers: Vec<_> = (0..3).map(|_| TcpStream::connect(addr).unwrap()).collect();
             while let Some(mut peer) = peers.pop() {
                 let mut echoed = [0; 5];
@@ -84,6 +76,28 @@ mod tests {
                 peer.read_exact(&mut echoed[..4]).unwrap();
                 assert_eq!(echoed[..4], name.as_bytes()[..4]);
                 assert!(!server.is_finished(), "{name} left its peers");
+            }
+            server.join().unwrap().unwrap();
+        }
+    }
+
+    #[test]
+    fn peers_that_come_one_after_the_other_are_all_served() {
+        for (name, serve) in servers() {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let addr = listener.local_addr().unwrap();
+            let work = Work { total: 50, ..Work::once(2, 64) };
+            let server = thread::spawn(move || serve(listener, &work));
+            for number in 0..50_u8 {
+                let mut peer = TcpStream::connect(addr).unwrap();
+                let mut echoed = [0; 64];
+                peer.write_all(&[number; 64]).unwrap();
+                peer.read_exact(&mut echoed).unwrap();
+                assert_eq!(echoed, [number; 64], "{name}");
+                if number % 2 == 0 {
+                    // Gone with a reset.
+                    socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+                }
             }
             server.join().unwrap().unwrap();
         }

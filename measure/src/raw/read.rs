@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 
 use io_uring::{IoUring, opcode, types};
 
+use super::block::{BLOCK, Block};
 use super::ring::{enter, push, result};
 
 /// Reads the blocks that `blocks` names, each of the size of a buffer, with all `buffers` in flight. `check` sees each.
@@ -16,7 +17,7 @@ use super::ring::{enter, push, result};
 pub fn ring(
     ring: &mut IoUring,
     file: &File,
-    mut buffers: Vec<Box<[u8]>>,
+    mut buffers: Vec<Block>,
     blocks: impl IntoIterator<Item = u64>,
     check: impl FnMut(u64, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -31,7 +32,7 @@ pub fn ring(
 fn read_all(
     ring: &mut IoUring,
     file: &File,
-    buffers: &mut [Box<[u8]>],
+    buffers: &mut [Block],
     blocks: &mut impl Iterator<Item = u64>,
     mut check: impl FnMut(u64, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -48,7 +49,7 @@ fn read_all(
     for (place, block) in (0..buffers.len()).zip(&mut *blocks) {
         expected[place] = block;
         // SAFETY: the buffer outlives what is in flight (see `ring`) and is touched only after the completion.
-        unsafe { push(&mut ring.submission(), &entry(place, &mut buffers[place], block))? };
+        unsafe { push(&mut ring.submission(), &entry(place, buffers[place].bytes_mut(), block))? };
         busy += 1;
     }
     while busy > 0 {
@@ -57,14 +58,14 @@ fn read_all(
         for completion in completions {
             let place = completion.user_data() as usize;
             let length = result(completion.result())?;
-            check(expected[place], &buffers[place][..length])?;
+            check(expected[place], &buffers[place].bytes()[..length])?;
             let Some(block) = blocks.next() else {
                 busy -= 1;
                 continue;
             };
             expected[place] = block;
             // SAFETY: as above; the read that used the buffer has completed.
-            unsafe { push(&mut queue, &entry(place, &mut buffers[place], block))? };
+            unsafe { push(&mut queue, &entry(place, buffers[place].bytes_mut(), block))? };
         }
     }
     Ok(())
@@ -73,14 +74,13 @@ fn read_all(
 /// The same reads, one after the other on this thread.
 pub fn pread(
     file: &File,
-    mut buffer: Box<[u8]>,
+    mut buffer: Block,
     blocks: impl IntoIterator<Item = u64>,
     mut check: impl FnMut(u64, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let size = buffer.len() as u64;
     for block in blocks {
-        let length = file.read_at(&mut buffer, block * size)?;
-        check(block, &buffer[..length])?;
+        let length = file.read_at(buffer.bytes_mut(), block * BLOCK as u64)?;
+        check(block, &buffer.bytes()[..length])?;
     }
     Ok(())
 }

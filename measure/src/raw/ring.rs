@@ -35,6 +35,21 @@ pub unsafe fn push(queue: &mut squeue::SubmissionQueue<'_>, entry: &squeue::Entr
     unsafe { queue.push(entry) }.map_err(|_| io::Error::other("the submission queue is full"))
 }
 
+/// Queues entries, and hands them to the kernel when the queue is full.
+///
+/// # Safety
+///
+/// As for [`push`].
+pub unsafe fn push_all(ring: &mut IoUring, entries: &[squeue::Entry]) -> io::Result<()> {
+    for entry in entries {
+        // SAFETY: promised by the caller.
+        while unsafe { ring.submission().push(entry) }.is_err() {
+            ring.submit()?;
+        }
+    }
+    Ok(())
+}
+
 /// The result of a completion as the system call would have given it.
 pub fn result(result: i32) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))

@@ -3,31 +3,30 @@
 
 use std::io;
 use std::mem;
-use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::net::TcpListener;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use io_uring::{IoUring, opcode, squeue, types};
+use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use rustix::net::sockopt;
+use slab::Slab;
 
-use super::ring::{bare, enter, push, result};
-use super::{CHUNK, accept};
+use super::ring::{bare, enter, push_all, result};
+use crate::work::Work;
+
+const LISTENER: u64 = u64::MAX;
 
 struct Connection {
-    socket: TcpStream,
+    socket: OwnedFd,
     buffer: Box<[u8]>,
     received: usize,
     sent: usize,
 }
 
 /// See [`super::Serve`].
-pub fn serve(listener: TcpListener, connections: usize) -> io::Result<()> {
-    let sockets = accept(&listener, connections)?;
-    let mut open: Vec<_> = sockets
-        .into_iter()
-        .map(|socket| Connection { socket, buffer: vec![0; CHUNK].into(), received: 0, sent: 0 })
-        .collect();
-    // Each connection has one entry queued at most, so the queue is never full.
-    let mut ring = bare(connections.next_power_of_two() as u32)?;
-    let served = echo(&mut ring, &mut open);
+pub fn serve(listener: TcpListener, work: &Work) -> io::Result<()> {
+    let mut open = Slab::with_capacity(work.connections.min(1 << 16));
+    let mut ring = bare(work.entries(1))?;
+    let served = echo(&mut ring, &listener, work, &mut open);
     if served.is_err() {
         // Closing a ring does not wait for what is in flight: the kernel may still write to the buffers.
         mem::forget(open);
@@ -35,34 +34,46 @@ pub fn serve(listener: TcpListener, connections: usize) -> io::Result<()> {
     served
 }
 
-fn echo(ring: &mut IoUring, open: &mut [Connection]) -> io::Result<()> {
-    for (place, connection) in open.iter_mut().enumerate() {
-        // SAFETY: the buffer outlives the ring (see `serve`) and is touched only after the completion.
-        unsafe { push(&mut ring.submission(), &connection.receive(place))? };
-    }
-    let mut left = open.len();
-    while left > 0 {
+fn echo(ring: &mut IoUring, listener: &TcpListener, work: &Work, open: &mut Slab<Connection>) -> io::Result<()> {
+    let accept = opcode::AcceptMulti::new(types::Fd(listener.as_raw_fd())).flags(libc::SOCK_CLOEXEC).build();
+    let accept = accept.user_data(LISTENER);
+    let mut gone = 0;
+    let mut next = vec![accept.clone()];
+    while gone < work.total {
+        // SAFETY: the buffers outlive the ring (see `serve`), and the operations that used them have completed.
+        unsafe { push_all(ring, &next)? };
+        next.clear();
         enter(ring, 1)?;
-        let (_, mut queue, completions) = ring.split();
-        for completion in completions {
-            let (place, was_send) = (completion.user_data() >> 1, completion.user_data() & 1 == 1);
-            let connection = &mut open[place as usize];
-            let moved = result(completion.result())?;
-            if was_send {
-                connection.sent += moved;
-            } else if moved == 0 {
-                left -= 1;
+        for completion in ring.completion() {
+            if completion.user_data() == LISTENER {
+                // SAFETY: the kernel has just made this descriptor for us.
+                let socket = unsafe { OwnedFd::from_raw_fd(result(completion.result())? as i32) };
+                sockopt::set_tcp_nodelay(&socket, true)?;
+                if !cqueue::more(completion.flags()) {
+                    next.push(accept.clone());
+                }
+                let entry = open.vacant_entry();
+                let place = entry.key();
+                let buffer = vec![0; work.buffer()].into();
+                next.push(entry.insert(Connection { socket, buffer, received: 0, sent: 0 }).receive(place));
                 continue;
-            } else {
-                (connection.received, connection.sent) = (moved, 0);
             }
-            let next = if connection.sent < connection.received {
-                connection.send(place as usize)
+            let (place, was_send) = ((completion.user_data() >> 1) as usize, completion.user_data() & 1 == 1);
+            let connection = &mut open[place];
+            match result(completion.result()) {
+                Ok(moved) if was_send => connection.sent += moved,
+                Ok(moved) if moved > 0 => (connection.received, connection.sent) = (moved, 0),
+                Ok(_) | Err(_) => {
+                    open.remove(place);
+                    gone += 1;
+                    continue;
+                }
+            }
+            next.push(if connection.sent < connection.received {
+                connection.send(place)
             } else {
-                connection.receive(place as usize)
-            };
-            // SAFETY: the buffer outlives the ring (see `serve`); the operation that used it has completed.
-            unsafe { push(&mut queue, &next)? };
+                connection.receive(place)
+            });
         }
     }
     Ok(())
@@ -70,8 +81,8 @@ fn echo(ring: &mut IoUring, open: &mut [Connection]) -> io::Result<()> {
 
 impl Connection {
     fn receive(&mut self, place: usize) -> squeue::Entry {
-        let socket = types::Fd(self.socket.as_raw_fd());
-        opcode::Recv::new(socket, self.buffer.as_mut_ptr(), CHUNK as u32).build().user_data((place as u64) << 1)
+        let (socket, length) = (types::Fd(self.socket.as_raw_fd()), self.buffer.len() as u32);
+        opcode::Recv::new(socket, self.buffer.as_mut_ptr(), length).build().user_data((place as u64) << 1)
     }
 
     fn send(&mut self, place: usize) -> squeue::Entry {

@@ -1,0 +1,229 @@
+//! What the servers are asked to do: a contest for each kind of work, with every server in it.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use measure::affinity::{Cores, on_core};
+use measure::contest::{Contest, Contestant, Sample};
+use measure::load::{Lap, Load};
+use measure::report::{Cell, Outcome};
+use measure::stats::Spread;
+use measure::work::Work;
+
+use crate::calls::Way;
+use crate::load;
+use crate::server::process::{Kind, Process, Usage};
+use crate::server::{self, Server};
+
+/// How a run measures servers.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// This program, which is started again for each server.
+    pub program: PathBuf,
+    pub cores: Cores,
+    /// Turns of each server.
+    pub rounds: usize,
+    /// The measured part of a turn.
+    pub window: Duration,
+    /// A part of a server's name; the others are left out.
+    pub who: Option<String>,
+}
+
+/// One kind of work for servers.
+#[derive(Clone, Copy, Debug)]
+pub struct Task {
+    benchmark: &'static str,
+    shape: Shape,
+    work: Work,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Shape {
+    /// A closed loop on connections that stay.
+    Echo,
+    /// Connections that come and go.
+    Churn,
+    /// Datagrams there and back.
+    PingPong,
+    /// Datagrams one way.
+    Flood,
+}
+
+/// Everything that servers are asked to do; in short, a choice of it.
+pub fn tasks(quick: bool) -> Vec<Task> {
+    let echo = |connections, message| Task {
+        benchmark: "echo",
+        shape: Shape::Echo,
+        work: Work { total: usize::MAX, ..Work::once(connections, message) },
+    };
+    let mut tasks = Vec::new();
+    for message in [64, 1024, 16 * 1024, 64 * 1024] {
+        for connections in [1, 64, 1000, 10_000] {
+            if !quick || message == 64 || (connections == 64 && message == 16 * 1024) {
+                tasks.push(echo(connections, message));
+            }
+        }
+    }
+    let idle = Task { benchmark: "idle", ..echo(10_000, 64) };
+    tasks.push(Task { work: Work { active: 64, ..idle.work }, ..idle });
+    tasks.push(Task { benchmark: "churn", shape: Shape::Churn, ..echo(load::TOGETHER, 64) });
+    tasks.push(Task { benchmark: "udp", shape: Shape::PingPong, ..echo(64, 64) });
+    tasks.push(Task { benchmark: "udp", shape: Shape::Flood, ..echo(1, 64) });
+    tasks
+}
+
+impl Task {
+    /// The work in words.
+    pub fn describe(&self) -> String {
+        let Work { connections, active, message, .. } = self.work;
+        let message = bytes(message);
+        match self.shape {
+            Shape::Echo if active < connections => {
+                format!("{active} active among {connections} connections, {message}")
+            }
+            Shape::Echo if connections == 1 => format!("1 connection, {message}"),
+            Shape::Echo => format!("{connections} connections, {message}"),
+            Shape::Churn => format!("connect, one message of {message}, close; {connections} at a time"),
+            Shape::PingPong => format!("{connections} clients with a datagram of {message} under way each"),
+            Shape::Flood => format!("a flood of datagrams of {message}, one way"),
+        }
+    }
+
+    fn unit(&self) -> &'static str {
+        match self.shape {
+            Shape::Echo => "request",
+            Shape::Churn => "connection",
+            Shape::PingPong | Shape::Flood => "datagram",
+        }
+    }
+
+    /// The contest of all servers.
+    pub fn contest<'a>(&'a self, setting: &'a Setting) -> Contest<'a> {
+        let wanted = |server: &&Server| setting.who.as_ref().is_none_or(|who| server.name.contains(who.as_str()));
+        let contestants = server::ALL.iter().filter(wanted).map(|server| {
+            Contestant::new(server.name, server.backend, (server.here)(), move || {
+                on_core(setting.cores.load, || self.turn(setting, server.name))
+            })
+        });
+        Contest {
+            benchmark: self.benchmark,
+            work: self.describe(),
+            unit: self.unit(),
+            rounds: setting.rounds,
+            contestants: contestants.collect(),
+        }
+    }
+
+    /// Adds to each row the system calls per operation, from a run of its own.
+    pub fn count_calls(&self, setting: &Setting, way: &Way, cell: &mut Cell) {
+        for row in &mut cell.rows {
+            let Outcome::Measured { also, .. } = &mut row.outcome else { continue };
+            match on_core(setting.cores.load, || self.calls(setting, way, &row.name)) {
+                Ok(calls) => drop(also.insert("calls", Spread { median: calls, min: calls, max: calls })),
+                Err(error) => row.outcome = Outcome::Failed(format!("while its calls were counted: {error}")),
+            }
+        }
+    }
+
+    fn start(&self, setting: &Setting, name: &str) -> io::Result<Process> {
+        let kind = match self.shape {
+            Shape::Echo | Shape::Churn => Kind::Tcp,
+            Shape::PingPong => Kind::Udp,
+            Shape::Flood => Kind::Sink,
+        };
+        Process::start(&setting.program, name, kind, &self.work, setting.cores.server)
+    }
+
+    /// A window in which each of very many connections has its turn a few times.
+    fn window(&self, setting: &Setting) -> Duration {
+        let data = self.work.active * (self.work.message + 4096);
+        setting.window.max(Duration::from_nanos(data as u64))
+    }
+
+    fn turn(&self, setting: &Setting, name: &str) -> io::Result<Sample> {
+        let server = self.start(setting, name)?;
+        let window = self.window(setting);
+        let ramp = window / 4;
+        let before = server.memory()?;
+        let probe = || server.usage();
+        let mut memory = None;
+        let lap = match self.shape {
+            Shape::Echo | Shape::PingPong => {
+                let mut load = self.connect(&server)?;
+                let lap = load.run(ramp, window, &probe)?;
+                if self.shape == Shape::Echo {
+                    memory = Some(server.memory()?.saturating_sub(before) as f64 / self.work.connections as f64);
+                }
+                lap
+            }
+            Shape::Churn => load::churn(server.addr, self.work.message, ramp, window, &probe)?,
+            Shape::Flood => {
+                let flood = load::flood(server.addr, self.work.message, ramp, window, &probe)?;
+                let (before, after) = flood.usage;
+                let mut sample = sample(flood.taken, flood.wall, before, after);
+                let lost = flood.lost as f64 / (flood.lost + flood.taken) as f64;
+                sample.also.push(("lost %", 100.0 * lost));
+                return Ok(sample);
+            }
+        };
+        let mut sample = sample(lap.latencies.len(), lap.wall, lap.before, lap.after);
+        let micros = |quantile| lap.latencies.value_at_quantile(quantile) as f64 / 1e3;
+        sample.also.extend([("p50 µs", micros(0.5)), ("p99 µs", micros(0.99)), ("p99.9 µs", micros(0.999))]);
+        sample.also.extend(memory.map(|bytes| ("KiB/connection", bytes / 1024.0)));
+        Ok(sample)
+    }
+
+    fn connect(&self, server: &Process) -> io::Result<Load> {
+        let mut load = match self.shape {
+            Shape::PingPong => load::ping_pong(server.addr, &self.work)?,
+            _ => Load::connect(server.addr, &self.work)?,
+        };
+        load.compare()?;
+        Ok(load)
+    }
+
+    /// System calls per operation, all those of a run of the load: warm-up, too, which is part of the count on both sides.
+    fn calls(&self, setting: &Setting, way: &Way, name: &str) -> io::Result<f64> {
+        let server = self.start(setting, name)?;
+        let window = self.window(setting) / 2;
+        let unmeasured = || Ok(());
+        let count = |load: &mut dyn FnMut() -> io::Result<u64>| -> io::Result<f64> {
+            let count = way.count(server.id())?;
+            let operations = load()?;
+            Ok(count.finish()? as f64 / operations as f64)
+        };
+        let replies = |lap: Lap<()>| lap.latencies.len();
+        match self.shape {
+            Shape::Echo | Shape::PingPong => {
+                let mut load = self.connect(&server)?;
+                count(&mut || load.run(Duration::ZERO, window, &unmeasured).map(replies))
+            }
+            Shape::Churn => count(&mut || {
+                load::churn(server.addr, self.work.message, Duration::ZERO, window, &unmeasured).map(replies)
+            }),
+            Shape::Flood => count(&mut || {
+                load::flood(server.addr, self.work.message, Duration::ZERO, window, &unmeasured)
+                    .map(|flood| flood.taken)
+            }),
+        }
+    }
+}
+
+fn sample(operations: u64, wall: Duration, before: Usage, after: Usage) -> Sample {
+    let cpu = after.cpu - before.cpu;
+    let mut sample = Sample::of(operations as usize, wall, cpu);
+    // The kernel tells the sum to the nanosecond, its parts by ticks.
+    let (user, system) = (after.user_ticks - before.user_ticks, after.system_ticks - before.system_ticks);
+    let share = user as f64 / (user + system).max(1) as f64;
+    sample.also = vec![
+        ("user ns", sample.cpu_ns * share),
+        ("system ns", sample.cpu_ns * (1.0 - share)),
+        ("busy %", 100.0 * cpu.as_secs_f64() / wall.as_secs_f64()),
+    ];
+    sample
+}
+
+fn bytes(size: usize) -> String {
+    if size < 1024 { format!("{size} B") } else { format!("{} KiB", size / 1024) }
+}

@@ -1,0 +1,52 @@
+//! The rest of a loop: nops, timers, posts and files. The contests are those of `anyport bench`, with the hand-written loops and
+//! the backends of Anyport in them; here come tokio, compio, smol and libuv.
+
+mod files;
+#[cfg(libuv)]
+mod libuv;
+mod nops;
+mod posts;
+mod timers;
+
+use std::io;
+
+use measure::contest::{Contest, Contestant, Number, Sample};
+use measure::plan::Plan;
+
+/// All of them, and by which number each is judged.
+pub(crate) fn contests(plan: &Plan) -> io::Result<Vec<(Contest<'_>, Number)>> {
+    let mut all = nops::contests(plan);
+    all.extend(timers::contests(plan));
+    all.extend(posts::contests(plan));
+    all.extend(files::contests(plan)?);
+    Ok(all.into_iter().map(|contest| (contest, Number::Rate)).collect())
+}
+
+/// A contestant that is a peer.
+fn peer<'a>(name: &str, turn: impl FnMut() -> io::Result<Sample> + 'a) -> Contestant<'a> {
+    Contestant::new(name, None, Ok(()), turn)
+}
+
+/// A contestant on io_uring, where that is not refused.
+fn on_ring<'a>(name: &str, turn: impl FnMut() -> io::Result<Sample> + 'a) -> Contestant<'a> {
+    Contestant::new(name, None, anyport::Backend::Uring.check(), turn)
+}
+
+/// libuv, or the word that it is not there.
+#[cfg(not(libuv))]
+fn libuv_absent<'a>() -> Contestant<'a> {
+    let why = "libuv was not there when this was built; install libuv1-dev and build again";
+    Contestant::new("libuv", None, Err(why.to_owned()), || Err(io::Error::other(why)))
+}
+
+/// compio's runtime, with its ring set up for one thread.
+fn compio() -> io::Result<compio::runtime::Runtime> {
+    let mut driver = compio::driver::ProactorBuilder::new();
+    driver.single_issuer(true).defer_taskrun(true);
+    compio::runtime::RuntimeBuilder::new().with_proactor(driver).build()
+}
+
+/// tokio's runtime for one thread.
+fn tokio() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
