@@ -3,6 +3,7 @@
 //! Where the two differ, this is where it shows: their interest is an [`Event`], and Anyport's a set and a key; their
 //! `wait` adds to the events of the wait before; a second waiter is turned away without an error.
 
+pub mod os;
 mod source;
 
 pub use source::{AsRawSource, AsSource};
