@@ -54,6 +54,8 @@ pub(crate) const ALL: &[Step] = &[
     step("cross-windows-x86", "clippy for Windows on 32-bit x86", cross::clippy_windows_x86),
     step("cross-windows-arm", "clippy for Windows on arm64", cross::clippy_windows_arm),
     step("wine-contract", "the contract suite on Windows' backend, under Wine", wine::contract),
+    step("wine-readiness", "the readiness suite on Windows' backend, under Wine", wine::readiness),
+    step("wine-clients", "smol and async-io run on Windows' poller, under Wine", wine::clients),
     step("wine-traces", "the oracle's traces under Wine are those from Linux", wine::traces),
     step("wine-program", "the program under Wine tells about itself and serves files", wine::program),
     step("cross-macos", "clippy for macOS on x86-64", cross::clippy_macos),

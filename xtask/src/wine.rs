@@ -20,6 +20,19 @@ pub(crate) fn contract() -> Outcome {
     suite(&["--test", "contract"])?.run_tests()
 }
 
+/// The promises of readiness.
+pub(crate) fn readiness() -> Outcome {
+    suite(&["--test", "readiness"])?.run_tests()
+}
+
+/// The poller's clients, which are a workspace of their own.
+pub(crate) fn clients() -> Outcome {
+    let wine = wine()?;
+    tools()?;
+    let tests = ["+nightly", "test", BUILD_STD, "--target", TARGET, "--manifest-path", "tests/adapter/Cargo.toml"];
+    under_wine(built(cargo(tests))).env("CARGO_TARGET_X86_64_WIN7_WINDOWS_GNU_RUNNER", wine).run_tests()
+}
+
 /// The same scripts, with what Wine can do, on both systems: the traces are the same.
 pub(crate) fn traces() -> Outcome {
     let folder = root().join(target_folder("traces"));
