@@ -776,7 +776,7 @@ fn the_descriptor_is_gone_when_close_completes(backend: Backend) {
             assert!(!descriptors().contains_key(&number_before), "{flavour}, {kind}: it is still open");
             // The number is the next one's, and stays its own.
             let next = null();
-            assert!(number(&next) <= number_before, "{flavour}, {kind}");
+            assert!(cfg!(windows) || number(&next) <= number_before, "{flavour}, {kind}"); // Windows gives out others first
             assert!(!port.wait(Some(MS)).expect("wait"), "{flavour}, {kind}");
             assert!(descriptors().contains_key(&number(&next)), "{flavour}, {kind}: closed twice");
         }

@@ -18,7 +18,7 @@ use crate::sys::windows::socket;
 use crate::sys::{Block, Notes, Purpose, Raw, Route};
 use std::collections::HashMap;
 use windows_sys::Win32::Networking::WinSock::{
-    AcceptEx, SOCKADDR_STORAGE, SOCKET, WSA_IO_PENDING, WSAECONNABORTED, WSAECONNRESET,
+    AcceptEx, SOCKADDR_STORAGE, SOCKET, WSA_IO_PENDING, WSAECONNABORTED, WSAECONNRESET, WSAENOTCONN,
 };
 
 /// Calls that a multishot accept keeps with the system.
@@ -101,7 +101,8 @@ impl Accepts {
             Err(code) => {
                 let _ = socket::close(accepted);
                 // The connection was lost before it was accepted, as others call it.
-                Outcome::error(if code == WSAECONNRESET { WSAECONNABORTED } else { code })
+                let is_lost = matches!(code, WSAECONNRESET | WSAENOTCONN);
+                Outcome::error(if is_lost { WSAECONNABORTED } else { code })
             }
         }
     }
@@ -195,6 +196,14 @@ impl Iocp {
         let result = if status >= 0 { Ok(()) } else { Err(errno::of_status(status)) };
         let outcome = self.accepts.take_back(call, listener, result);
         if !matches!(head.raw, RawOp::Accept { multi: true }) {
+            // Other systems hand out a connection that is lost already, or pass it over.
+            let passes_over = outcome.errno().is_some_and(error::is_lost_connection) && head.state == State::Started;
+            let notes = core.handles.entry(head.handle).notes;
+            let outcome = match passes_over.then(|| self.accepts.call(slot, listener, &notes)) {
+                Some(Issued::Pending) => return None,
+                Some(Issued::Done(outcome)) => outcome,
+                None => outcome,
+            };
             self.accepts.end(slot);
             return Some(Event { slot, more: false, outcome });
         }

@@ -9,7 +9,7 @@ use socket2::{Domain, Socket, Type};
 use super::ledger::{self, LONGEST, SIZE};
 use super::pair::{Kind, Pair};
 use super::world::{End, Lane, Op, POOL, POST, Parcel, RECORD, RECORDS, Role, What, World};
-use crate::support::{can_detach, domain_of, near};
+use crate::support::{PIPES_TELL_ROOM, can_detach, domain_of, near};
 
 /// Connections by accept and connect, of which only the port's own behaviour is checked.
 const STRANGERS: usize = 16;
@@ -170,9 +170,14 @@ impl World {
         let Some(index) = self.pick(|end| !matches!(end.role, Role::File) && end.has_room(Lane::Other)) else { return };
         let handle = self.end(index).handle;
         let op = Op::on(index, Lane::Other, What::Ready);
+        let is_pipe = matches!(&self.end(index).role, Role::Side(pair, _) if pair.borrow().kind == Kind::Pipe);
+        // Where a pipe does not tell, all that can be asked is whether its reading end is readable.
+        let told = PIPES_TELL_ROOM || !is_pipe;
         if self.rng.bool() {
-            self.submit(op::Ready::readable(handle), op);
-        } else {
+            if told || self.end(index).reads() {
+                self.submit(op::Ready::readable(handle), op);
+            }
+        } else if told {
             self.submit(op::Ready::writable(handle), op);
         }
     }

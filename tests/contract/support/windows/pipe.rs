@@ -132,6 +132,12 @@ impl PipeWriter {
     }
 }
 
+impl PipeReader {
+    pub(super) fn number(&self) -> usize {
+        self.0.as_raw_handle() as usize
+    }
+}
+
 impl Read for PipeReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         read(&self.0, buf)
