@@ -67,6 +67,7 @@ promises! {
     "c08" c08_timers,
     "c09" c09_posts,
     "c10" c10_fairness,
+    "c07" iocp_kinds,
     "traps" iocp_traps,
     "wine" wine_lacks,
     "oracle" oracle,

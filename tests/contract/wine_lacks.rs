@@ -31,6 +31,7 @@ pub(crate) fn tests() -> Vec<Case> {
             a_receive_on_a_listener_is_refused,
             an_accept_on_what_does_not_listen_is_refused,
             a_reset_before_the_receive_is_told,
+            a_refused_datagram_is_told,
         ],
     }
 }
@@ -147,4 +148,24 @@ fn a_reset_before_the_receive_is_told() {
     assert!(is_end || code == WSAECONNRESET, "{result}, {code}");
     assert_eq!(is_end, is_wine());
     assert_eq!(queue.has_packet(), is_end);
+}
+
+fn a_refused_datagram_is_told() {
+    let (queue, (near, far)) = (Queue::new(), udp_pair());
+    queue.join(of(&near));
+    drop(far);
+    near.send(b"nobody is there").expect("send");
+    thread::sleep(Duration::from_millis(20));
+    let (mut byte, mut bytes, mut flags, mut memory) = ([0], 0, 0, OVERLAPPED::default());
+    let list = WSABUF { len: 1, buf: byte.as_mut_ptr() };
+    // SAFETY: as above.
+    let code = unsafe {
+        assert_ne!(WSARecv(of(&near), &list, 1, &mut bytes, &mut flags, &mut memory, None), 0);
+        WSAGetLastError()
+    };
+    let told = code != WSA_IO_PENDING || queue.has_packet();
+    assert_eq!(told, !is_wine(), "{code}");
+    if !told {
+        give_up(&queue, of(&near), &memory);
+    }
 }
