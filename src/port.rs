@@ -383,6 +383,7 @@ impl Port {
     /// # Errors
     /// As [`wait`](Port::wait).
     pub fn prepare_wait(&mut self) -> io::Result<Option<Duration>> {
+        // Before the look: what comes after it is to ring.
         self.engine.rest_bell();
         if self.wait(Some(Duration::ZERO))? || !self.inbox.fall_asleep() {
             return Ok(Some(Duration::ZERO));

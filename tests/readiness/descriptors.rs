@@ -14,7 +14,12 @@ use crate::watch::*;
 
 pub(crate) fn tests() -> Vec<Case> {
     cases! {
-        each_backend: [pipes_are_watched_too, a_pipe_without_writers, a_pipe_without_readers],
+        each_backend: [
+            pipes_are_watched_too,
+            a_pipe_without_writers,
+            a_pipe_without_readers,
+            a_full_pipe_without_readers,
+        ],
         each_backend_isolated: [
             a_reused_number_can_be_registered,
             a_source_closed_without_being_deleted_is_forgotten,
@@ -60,6 +65,22 @@ fn a_pipe_without_readers(backend: Backend) {
         let (reader, writer) = pipe();
         drop(reader);
         watch.add(&writer, 1, Interest::WRITABLE, mode).expect("add");
+        let event = watch.one();
+        assert!(event.is_writable() && event.is_error(), "{mode:?}: {event:?}");
+    }
+}
+
+/// There is no room, but a write would not block.
+fn a_full_pipe_without_readers(backend: Backend) {
+    for mode in MODES {
+        let mut watch = poller(backend);
+        let (reader, writer) = pipe();
+        let flags = rustix::fs::fcntl_getfl(&writer).expect("its flags");
+        rustix::fs::fcntl_setfl(&writer, flags | rustix::fs::OFlags::NONBLOCK).expect("non-blocking");
+        while (&writer).write(&[0; 4096]).is_ok() {}
+        watch.add(&writer, 1, Interest::WRITABLE, mode).expect("add");
+        watch.silent();
+        drop(reader);
         let event = watch.one();
         assert!(event.is_writable() && event.is_error(), "{mode:?}: {event:?}");
     }

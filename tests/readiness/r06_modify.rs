@@ -16,6 +16,7 @@ pub(crate) fn tests() -> Vec<Case> {
         the_interest_changes,
         each_mode_becomes_each_other,
         a_wait_in_progress_takes_it_up,
+        what_was_found_before_is_not_told_after,
         what_is_not_registered_cannot_be_modified,
         the_reserved_key_is_refused,
     ]
@@ -84,6 +85,32 @@ fn a_wait_in_progress_takes_it_up(backend: Backend) {
             assert!(event.key == 2 && event.is_readable(), "{mode:?}: {event:?}");
         });
     }
+}
+
+/// The source is always writable and never readable. What a wait in progress found for the one registration must not be
+/// told under the next.
+fn what_was_found_before_is_not_told_after(backend: Backend) {
+    const ROUNDS: usize = 20_000;
+    let mut watch = poller(backend);
+    let (near, _far) = tcp_pair();
+    watch.add(&near, 1, Interest::WRITABLE, Mode::Level).expect("add");
+    let Watch { poller, events } = &mut watch;
+    let poller = &*poller;
+    thread::scope(|scope| {
+        let modifier = scope.spawn(|| {
+            for round in 0..ROUNDS {
+                let interest = if round % 2 == 0 { Interest::READABLE } else { Interest::WRITABLE };
+                poller.modify(&near, round % 2, interest, Mode::Level).expect("modify");
+            }
+            poller.notify();
+        });
+        while !modifier.is_finished() {
+            poller.wait(events, Some(PATIENCE)).expect("wait");
+            for event in &*events {
+                assert!(event.key == 1 && event.is_writable(), "{event:?}");
+            }
+        }
+    });
 }
 
 fn what_is_not_registered_cannot_be_modified(backend: Backend) {
