@@ -88,6 +88,16 @@ impl Accepts {
         Issued::Done(self.take_back(call, listener, if succeeded { Ok(()) } else { Err(errno::of_code(code as u32)) }))
     }
 
+    /// The same for who wants one connection. Other systems hand out one that is lost already; here it is passed over.
+    fn call_for_one(&mut self, slot: u32, listener: Raw, notes: &Notes) -> Issued {
+        loop {
+            match self.call(slot, listener, notes) {
+                Issued::Done(outcome) if outcome.errno().is_some_and(error::is_lost_connection) => {}
+                issued => return issued,
+            }
+        }
+    }
+
     /// The outcome of a call that is over: its socket, or an error and no socket.
     fn take_back(&mut self, call: Box<AcceptCall>, listener: Raw, result: Result<(), i32>) -> Outcome {
         let accepted = call.socket;
@@ -127,7 +137,7 @@ impl Iocp {
         self.accepts.begin(slot);
         let head = core.slots.head(slot);
         let entry = core.handles.entry(head.handle);
-        match self.accepts.call(slot, entry.raw(), &entry.notes) {
+        match self.accepts.call_for_one(slot, entry.raw(), &entry.notes) {
             Issued::Done(outcome) if head.raw.goes_on_after(outcome) => {
                 self.work.push_back(Work::Event(Event { slot, more: true, outcome }));
                 self.resume_later(slot);
@@ -196,13 +206,18 @@ impl Iocp {
         let result = if status >= 0 { Ok(()) } else { Err(errno::of_status(status)) };
         let outcome = self.accepts.take_back(call, listener, result);
         if !matches!(head.raw, RawOp::Accept { multi: true }) {
-            // Other systems hand out a connection that is lost already, or pass it over.
-            let passes_over = outcome.errno().is_some_and(error::is_lost_connection) && head.state == State::Started;
             let notes = core.handles.entry(head.handle).notes;
-            let outcome = match passes_over.then(|| self.accepts.call(slot, listener, &notes)) {
-                Some(Issued::Pending) => return None,
-                Some(Issued::Done(outcome)) => outcome,
-                None => outcome,
+            let outcome = match outcome.errno() {
+                Some(code) if error::is_lost_connection(code) && head.state != State::Started => {
+                    Outcome::error(error::CANCELLED)
+                }
+                Some(code) if error::is_lost_connection(code) => {
+                    match self.accepts.call_for_one(slot, listener, &notes) {
+                        Issued::Pending => return None,
+                        Issued::Done(outcome) => outcome,
+                    }
+                }
+                _ => outcome,
             };
             self.accepts.end(slot);
             return Some(Event { slot, more: false, outcome });
