@@ -201,3 +201,58 @@ int anyport_bench_uv_reads(int file, size_t depth, int64_t (*next)(void *),
   uv_loop_close(&reads.loop);
   return reads.status;
 }
+
+struct journal {
+  uv_loop_t loop;
+  uv_fs_t request;
+  uv_file file;
+  char *bytes;
+  int64_t (*next)(void *);
+  void *context;
+  int status;
+};
+
+static void on_synced(uv_fs_t *request);
+
+static void on_appended(uv_fs_t *request) {
+  struct journal *journal = request->data;
+  ssize_t result = request->result;
+  uv_fs_req_cleanup(request);
+  if (result != BLOCK)
+    journal->status = result < 0 ? (int)result : UV_EIO;
+  else
+    journal->status = uv_fs_fdatasync(&journal->loop, request, journal->file, on_synced);
+}
+
+static void append_next(struct journal *journal) {
+  int64_t at = journal->next(journal->context);
+  if (at < 0)
+    return;
+  uv_buf_t buffer = uv_buf_init(journal->bytes, BLOCK);
+  journal->status = uv_fs_write(&journal->loop, &journal->request, journal->file, &buffer, 1, at, on_appended);
+}
+
+static void on_synced(uv_fs_t *request) {
+  struct journal *journal = request->data;
+  ssize_t result = request->result;
+  uv_fs_req_cleanup(request);
+  if (result < 0)
+    journal->status = (int)result;
+  else
+    append_next(journal);
+}
+
+/* Writes a block at each offset that `next` names (-1: no more), and syncs the file before the next one. */
+int anyport_bench_uv_journal(int file, int64_t (*next)(void *), void *context) {
+  struct journal journal = {.file = file, .next = next, .context = context};
+  int status = uv_loop_init(&journal.loop);
+  if (status < 0)
+    return status;
+  journal.request.data = &journal;
+  journal.bytes = calloc(1, BLOCK);
+  append_next(&journal);
+  uv_run(&journal.loop, UV_RUN_DEFAULT);
+  free(journal.bytes);
+  uv_loop_close(&journal.loop);
+  return journal.status;
+}

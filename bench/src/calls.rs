@@ -71,7 +71,15 @@ pub enum Count {
 }
 
 impl Count {
-    /// The calls so far. It ends the count.
+    /// The calls so far, if that can be told before the end.
+    pub fn so_far(&mut self) -> io::Result<Option<u64>> {
+        match self {
+            Count::Tracepoint(counter) => counter.read().map(Some),
+            Count::Strace(_) => Ok(None),
+        }
+    }
+
+    /// All calls. It ends the count.
     pub fn finish(self) -> io::Result<u64> {
         match self {
             Count::Tracepoint(mut counter) => counter.read(),

@@ -1,12 +1,13 @@
 //! What the servers are asked to do: a contest for each kind of work, with every server in it.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use measure::affinity::{Cores, on_core};
 use measure::contest::{Contest, Contestant, Sample};
-use measure::load::{Lap, Load};
+use measure::load::Load;
 use measure::report::{Cell, Outcome};
 use measure::stats::Spread;
 use measure::work::Work;
@@ -183,30 +184,36 @@ impl Task {
         Ok(load)
     }
 
-    /// System calls per operation, all those of a run of the load: warm-up, too, which is part of the count on both sides.
+    /// System calls per operation: in the window where the count can be read at its ends, else all those of the run.
     fn calls(&self, setting: &Setting, way: &Way, name: &str) -> io::Result<f64> {
         let server = self.start(setting, name)?;
-        let window = self.window(setting) / 2;
-        let unmeasured = || Ok(());
-        let count = |load: &mut dyn FnMut() -> io::Result<u64>| -> io::Result<f64> {
-            let count = way.count(server.id())?;
-            let operations = load()?;
-            Ok(count.finish()? as f64 / operations as f64)
+        let window = self.window(setting);
+        let ramp = window / 4;
+        let mut load = match self.shape {
+            Shape::Echo | Shape::PingPong => Some(self.connect(&server)?),
+            Shape::Churn | Shape::Flood => None,
         };
-        let replies = |lap: Lap<()>| lap.latencies.len();
-        match self.shape {
-            Shape::Echo | Shape::PingPong => {
-                let mut load = self.connect(&server)?;
-                count(&mut || load.run(Duration::ZERO, window, &unmeasured).map(replies))
+        let count = RefCell::new(way.count(server.id())?);
+        let probe = || count.borrow_mut().so_far();
+        let (operations, before, after) = match (&mut load, self.shape) {
+            (None, Shape::Flood) => {
+                let flood = load::flood(server.addr, self.work.message, ramp, window, &probe)?;
+                (flood.taken, flood.usage.0, flood.usage.1)
             }
-            Shape::Churn => count(&mut || {
-                load::churn(server.addr, self.work.message, Duration::ZERO, window, &unmeasured).map(replies)
-            }),
-            Shape::Flood => count(&mut || {
-                load::flood(server.addr, self.work.message, Duration::ZERO, window, &unmeasured)
-                    .map(|flood| flood.taken)
-            }),
-        }
+            (load, _) => {
+                let lap = match load {
+                    Some(load) => load.run(ramp, window, &probe)?,
+                    None => load::churn(server.addr, self.work.message, ramp, window, &probe)?,
+                };
+                (lap.latencies.len(), lap.before, lap.after)
+            }
+        };
+        let calls = match (before, after) {
+            (Some(before), Some(after)) => after - before,
+            // The ramp is in it: a quarter more operations.
+            _ => (count.into_inner().finish()? as f64 / 1.25) as u64,
+        };
+        Ok(calls as f64 / operations.max(1) as f64)
     }
 }
 

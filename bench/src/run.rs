@@ -45,7 +45,6 @@ const BENCH: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Measures and writes.
 pub fn run(options: &Options) -> io::Result<()> {
-    let start = Instant::now();
     allow_descriptors()?;
     let cores = Cores::choose()?;
     let setting = Setting {
@@ -71,6 +70,7 @@ pub fn run(options: &Options) -> io::Result<()> {
     if others.iter().any(|(contest, _)| contest.benchmark == "http") {
         http::build_program()?;
     }
+    let start = Instant::now();
     if servers.is_empty() && others.is_empty() {
         return Err(io::Error::other("nothing has such a title; run with --quick once to see them all"));
     }

@@ -84,10 +84,12 @@ impl Verdict {
 /// Compares two rows; `None` if one of them was not measured.
 pub fn compare(row: &Row, with: &Row, by: Number) -> Option<Comparison> {
     let pairs = turns(row)?.iter().zip(turns(with)?);
+    let rounds = pairs.len();
     let cost = Spread::of(pairs.map(|(own, other)| cost(own, by) / cost(other, by)))?;
     let (difference, spread) = (cost.median - 1.0, cost.max - cost.min);
     let order = match difference {
-        _ if spread >= difference.abs() => Order::NoDifference,
+        // Nobody knows how far one round is from the next.
+        _ if rounds < 2 || spread >= difference.abs() => Order::NoDifference,
         ..0.0 => Order::Ahead,
         _ => Order::Behind,
     };
@@ -135,6 +137,12 @@ mod tests {
         let cell = cell(vec![row("a", None, &[100.0, 95.0, 104.0]), row("b", None, &[102.0, 103.0, 101.0])]);
         let verdict = Verdict::of(&cell, Number::Cpu).unwrap();
         assert_eq!(verdict.first, ["a", "b"]);
+    }
+
+    #[test]
+    fn one_round_has_no_winner() {
+        let cell = cell(vec![row("a", None, &[100.0]), row("b", None, &[200.0])]);
+        assert_eq!(Verdict::of(&cell, Number::Cpu).unwrap().first, ["a", "b"]);
     }
 
     #[test]

@@ -167,6 +167,10 @@ fn journal(plan: &Plan) -> Contest<'_> {
             })
         })
     }));
+    #[cfg(libuv)]
+    contestants.push(peer("libuv", move || append(plan, super::libuv::journal)));
+    #[cfg(not(libuv))]
+    contestants.push(super::libuv_absent());
     contestants.extend(plan.backends.iter().map(|candidate| {
         candidate.contestant(None, None, move |backend| {
             let turn = || append(plan, |file, blocks| by_port(backend, file, blocks));

@@ -38,6 +38,7 @@ unsafe extern "C" {
         check: extern "C" fn(*mut c_void, u64, *const c_char, usize) -> c_int,
         context: *mut c_void,
     ) -> c_int;
+    fn anyport_bench_uv_journal(file: c_int, next: extern "C" fn(*mut c_void) -> i64, context: *mut c_void) -> c_int;
 }
 
 fn result(status: c_int) -> io::Result<()> {
@@ -140,12 +141,19 @@ pub(super) fn fire(count: usize, over: Duration) -> io::Result<Sample> {
     Ok(lateness(late, start, cpu))
 }
 
+/// The next number of an iterator, for C: -1 is the end.
+extern "C" fn next(context: *mut c_void) -> i64 {
+    // SAFETY: the context is a reference to the iterator; the loop calls this on the thread that runs it.
+    let numbers = unsafe { &mut *context.cast::<&mut dyn Iterator<Item = u64>>() };
+    numbers.next().map_or(-1, |number| number as i64)
+}
+
+pub(super) fn journal(file: &File, mut offsets: &mut dyn Iterator<Item = u64>) -> io::Result<()> {
+    // SAFETY: the context lives longer than the call, and with it all requests.
+    result(unsafe { anyport_bench_uv_journal(file.as_raw_fd(), next, (&raw mut offsets).cast()) })
+}
+
 pub(super) fn reads(file: &File, depth: usize, mut blocks: &mut dyn Iterator<Item = u64>) -> io::Result<()> {
-    extern "C" fn next(context: *mut c_void) -> i64 {
-        // SAFETY: the context is the reference below; the loop calls this on the thread that runs it.
-        let blocks = unsafe { &mut *context.cast::<&mut dyn Iterator<Item = u64>>() };
-        blocks.next().map_or(-1, |block| block as i64)
-    }
     extern "C" fn is_right(_: *mut c_void, block: u64, bytes: *const c_char, length: usize) -> c_int {
         // SAFETY: so many bytes were read there.
         check(block, unsafe { std::slice::from_raw_parts(bytes.cast(), length) }).is_ok().into()

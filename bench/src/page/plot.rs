@@ -9,7 +9,7 @@ use crate::verdict::cost_of;
 
 /// In units of the drawing, which is about as wide as a phone.
 const WIDTH: f64 = 420.0;
-const LABEL: f64 = 158.0;
+const LABEL: f64 = 176.0;
 const LINE: f64 = 22.0;
 
 /// A bar for each contestant that was measured, as long as an operation costs, with a line from the smallest to the largest
@@ -65,7 +65,9 @@ pub(super) fn latencies(shown: &Shown) -> Option<Markup> {
             @for power in first..=last {
                 @let x = fixed(place_of(10_f64.powi(power)));
                 line.grid x1=(x) x2=(x) y1="0" y2=(bottom) {}
-                text.value x=(x) y=(bottom + 13.0) text-anchor="middle" { (nanoseconds(10_f64.powi(power) * 1e3).replace(".00", "").replace(".0", "")) }
+                text.value x=(x) y=(bottom + 13.0) text-anchor=(if power == last { "end" } else { "middle" }) {
+                    (power_of_ten(power))
+                }
             }
             @for (place, (row, values)) in rows.iter().enumerate() {
                 @let middle = LINE * place as f64 + 2.0 + LINE / 2.0;
@@ -88,6 +90,24 @@ fn kind(row: &Row) -> &'static str {
     }
 }
 
+/// A power of ten of microseconds, in a unit that needs no more than three digits.
+fn power_of_ten(power: i32) -> String {
+    let unit = ["ns", "µs", "ms", "s"][((power + 3) / 3).clamp(0, 3) as usize];
+    let rest = power + 3 - 3 * ((power + 3) / 3).clamp(0, 3);
+    format!("{} {unit}", 10_f64.powi(rest))
+}
+
 fn fixed(value: f64) -> String {
     format!("{value:.1}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::power_of_ten;
+
+    #[test]
+    fn powers_of_ten_have_the_unit_that_suits_them() {
+        let names: Vec<String> = (-2..=7).map(power_of_ten).collect();
+        assert_eq!(names, ["10 ns", "100 ns", "1 µs", "10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s", "10 s"]);
+    }
 }

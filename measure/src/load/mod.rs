@@ -60,15 +60,24 @@ impl Load {
         Load { connections, active: work.active, message: (0..work.message).map(|place| place as u8).collect() }
     }
 
-    /// Exchanges two messages on every connection (one on each of very many), one after the other, and compares every byte.
-    /// No two are alike. A message has to fit into the sockets' buffers.
+    /// Exchanges two messages on every connection (one on each of very many) and compares every byte. No two are alike.
+    /// A message has to fit into the sockets' buffers.
     pub fn compare(&mut self) -> io::Result<()> {
+        // Some connections at a time, so that not each message wakes client and server.
+        const TOGETHER: usize = 64;
         let mut echoed = vec![0; self.message.len()];
         let rounds = if self.connections.len() > 1000 { 1 } else { 2 };
         for round in 0..rounds {
-            for (place, socket) in self.connections.iter_mut().enumerate() {
-                exchange(socket, &self.message, round << 32 | place as u64, &mut echoed)
-                    .map_err(|error| io::Error::new(error.kind(), format!("connection {place}: {error}")))?;
+            for (part, sockets) in self.connections.chunks_mut(TOGETHER).enumerate() {
+                let sent = |place: usize| marked(&self.message, round << 32 | (part * TOGETHER + place) as u64);
+                for (place, socket) in sockets.iter_mut().enumerate() {
+                    socket.write_all(&sent(place))?;
+                }
+                for (place, socket) in sockets.iter_mut().enumerate() {
+                    receive(socket, &sent(place), &mut echoed).map_err(|error| {
+                        io::Error::new(error.kind(), format!("connection {}: {error}", part * TOGETHER + place))
+                    })?;
+                }
             }
         }
         Ok(())
@@ -109,9 +118,16 @@ pub fn connect(addr: SocketAddr, place: usize) -> io::Result<TcpStream> {
 
 /// Sends `message`, marked with a number, and compares what comes back.
 pub fn exchange(socket: &mut TcpStream, message: &[u8], mark: u64, echoed: &mut [u8]) -> io::Result<()> {
-    let mark = mark.to_le_bytes();
-    let sent: Vec<u8> = message.iter().zip(mark.iter().cycle()).map(|(byte, mark)| byte ^ mark).collect();
+    let sent = marked(message, mark);
     socket.write_all(&sent)?;
+    receive(socket, &sent, echoed)
+}
+
+fn marked(message: &[u8], mark: u64) -> Vec<u8> {
+    message.iter().zip(mark.to_le_bytes().iter().cycle()).map(|(byte, mark)| byte ^ mark).collect()
+}
+
+fn receive(socket: &mut TcpStream, sent: &[u8], echoed: &mut [u8]) -> io::Result<()> {
     socket.read_exact(echoed)?;
     if echoed != sent {
         return Err(io::Error::other("other bytes came back than were sent"));
