@@ -1,7 +1,7 @@
 //! System calls of a server, counted in a run of its own that nobody times: by the kernel's tracepoint where this process may
 //! use it, else by strace(1).
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -57,7 +57,12 @@ impl Way {
 }
 
 fn tracepoint(process: u32) -> io::Result<Counter> {
-    let event = Tracepoint::with_name("raw_syscalls/sys_enter")?;
+    // Where tracefs is mounted by itself, and where within debugfs.
+    let folders = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+    let ids = folders.map(|folder| fs::read_to_string(format!("{folder}/events/raw_syscalls/sys_enter/id")));
+    let id = ids.into_iter().find_map(Result::ok).and_then(|id| id.trim().parse().ok());
+    let event =
+        Tracepoint::with_id(id.ok_or_else(|| io::Error::other("tracefs is not mounted, or not for this user"))?);
     let mut counter =
         Builder::new(event).observe_pid(process as i32).inherit(true).include_kernel().enabled(false).build()?;
     counter.enable()?;

@@ -61,7 +61,8 @@ pub fn tasks(quick: bool) -> Vec<Task> {
     let mut tasks = Vec::new();
     for message in [64, 1024, 16 * 1024, 64 * 1024] {
         for connections in [1, 64, 1000, 10_000] {
-            if !quick || message == 64 || (connections == 64 && message == 16 * 1024) {
+            let short = message == 64 && connections < 10_000 || message == 16 * 1024 && connections == 64;
+            if !quick || short {
                 tasks.push(echo(connections, message));
             }
         }
@@ -118,6 +119,10 @@ impl Task {
 
     /// Adds to each row the system calls per operation, from a run of its own.
     pub fn count_calls(&self, setting: &Setting, way: &Way, cell: &mut Cell) {
+        // Under strace a round of so many takes longer than the window.
+        if matches!(way, Way::Strace) && self.work.active > 1000 {
+            return;
+        }
         for row in &mut cell.rows {
             let Outcome::Measured { also, .. } = &mut row.outcome else { continue };
             match on_core(setting.cores.load, || self.calls(setting, way, &row.name)) {

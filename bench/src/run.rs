@@ -47,15 +47,20 @@ const BENCH: &str = env!("CARGO_MANIFEST_DIR");
 pub fn run(options: &Options) -> io::Result<()> {
     allow_descriptors()?;
     let cores = Cores::choose()?;
+    let rounds = if options.quick { 2 } else { 5 };
     let setting = Setting {
         program: std::env::current_exe()?,
         cores,
-        rounds: if options.quick { 2 } else { 5 },
-        window: Duration::from_millis(if options.quick { 60 } else { 300 }),
+        rounds,
+        window: Duration::from_millis(if options.quick { 60 } else { 250 }),
         who: options.who.clone(),
     };
-    let plan =
-        Plan { quick: options.quick, cores, backends: Backend::ALL.iter().copied().map(Candidate::check).collect() };
+    let plan = Plan {
+        quick: options.quick,
+        rounds,
+        cores,
+        backends: Backend::ALL.iter().copied().map(Candidate::check).collect(),
+    };
     let way = Way::find();
 
     let wanted = |contest: &Contest<'_>| {

@@ -13,6 +13,8 @@ use super::contest::{Against, Contestant, Goal, Sample};
 pub struct Plan {
     /// The short version.
     pub quick: bool,
+    /// The rounds of a contest.
+    pub rounds: usize,
     /// Where what is measured and its load run.
     pub cores: Cores,
     /// The backends to measure.
@@ -22,7 +24,7 @@ pub struct Plan {
 impl Plan {
     /// The rounds of a contest.
     pub fn rounds(&self) -> usize {
-        if self.quick { 3 } else { 9 }
+        self.rounds
     }
 
     /// How long one turn measures, when it goes by time.

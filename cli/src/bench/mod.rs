@@ -87,7 +87,9 @@ pub(crate) fn run(options: Bench) -> Result<(), Failure> {
     let cores = Cores::choose()?;
     allow_descriptors(16384)?;
     let backends = if options.backends.is_empty() { Backend::ALL.to_vec() } else { options.backends };
-    let plan = Plan { quick: options.quick, cores, backends: backends.into_iter().map(Candidate::check).collect() };
+    let rounds = if options.quick { 3 } else { 9 };
+    let plan =
+        Plan { quick: options.quick, rounds, cores, backends: backends.into_iter().map(Candidate::check).collect() };
     let all = Benchmark::value_variants();
     let wanted = |benchmark: &&Benchmark| options.what.is_empty() || options.what.contains(benchmark);
     let mut contests = Vec::new();
