@@ -1,5 +1,5 @@
-//! The rest of a loop: nops, timers, posts and files. The contests are those of `anyport bench`, with the hand-written loops and
-//! the backends of Anyport in them; here come tokio, compio, smol and libuv.
+//! The rest of a loop: nops, timers, posts, files, readiness. The contests are those of `anyport bench`, with the hand-written loops
+//! and the backends of Anyport in them; here come tokio, compio, smol and libuv.
 
 mod files;
 #[cfg(libuv)]
@@ -19,6 +19,7 @@ pub(crate) fn contests(plan: &Plan) -> io::Result<Vec<(Contest<'_>, Number)>> {
     all.extend(timers::contests(plan));
     all.extend(posts::contests(plan));
     all.extend(files::contests(plan)?);
+    all.extend(measure::ready::contests(plan));
     Ok(all.into_iter().map(|contest| (contest, Number::Rate)).collect())
 }
 
