@@ -17,10 +17,10 @@ use crate::error::{self, Refusal};
 use crate::explain::{self, Explanation};
 use crate::handle::{Entry, Handle, HandleState, Handles};
 use crate::op::Operation;
-use crate::op::front::{Lowered, Place, table};
+use crate::op::front::{Place, table};
 use crate::op::raw::{Lane, RawOp};
 use crate::outcome::Outcome;
-use crate::payload::VTable;
+use crate::payload::{Room, VTable};
 use crate::poster::{Inbox, Mail, Poster};
 use crate::slot::{Head, NONE, OpId, Slots, State};
 use crate::starved::Starved;
@@ -237,7 +237,7 @@ impl Port {
         let slot = self.core.slots.allocate();
         let vtable = table::<O::Of>();
         let (head, room) = self.core.slots.parts(slot);
-        (head.token, head.vtable) = (token, vtable);
+        head.begin(token, vtable);
         let id = OpId::new(slot, head.generation);
         let placed = Cell::new(false);
         // SAFETY: the slot was just allocated, so its room is empty; it stays in place until the slot
@@ -246,7 +246,18 @@ impl Port {
         let unsubmitted = Unsubmitted { slots: &mut self.core.slots, slot, vtable, placed: &placed };
         let lowered = operation.lower(place);
         std::mem::forget(unsubmitted);
-        self.launch(slot, lowered);
+        // Stored here, where its parts are known: handed on as a whole it would be copied twice.
+        match lowered.raw {
+            Ok(raw) => self.core.slots.head_mut(slot).raw = raw,
+            Err(refusal) => {
+                self.refuse(slot, refusal);
+                return id;
+            }
+        }
+        match lowered.target {
+            None => self.launch(slot, lowered.due),
+            Some(handle) => self.launch_on(slot, handle, lowered.due),
+        }
         id
     }
 
@@ -439,6 +450,10 @@ impl Port {
                 return None;
             }
             let event = self.engine.advance(&mut self.core)?;
+            if self.is_over(event) {
+                self.with_system -= 1;
+                return Some(self.finish(event.slot, event.outcome));
+            }
             let event = self.settle(event);
             self.run_starts();
             if let Some(event) = event {
@@ -507,57 +522,63 @@ impl Port {
         !self.ready.is_empty() || !self.mail.is_empty()
     }
 
-    /// The non-generic part of `submit`.
-    #[inline]
-    fn launch(&mut self, slot: u32, lowered: Lowered) {
-        let head = self.core.slots.head_mut(slot);
-        head.transferred = 0;
-        head.handle = NONE;
-        head.state = State::Queued;
-        (head.armed, head.timed_out, head.reported) = (false, false, false);
-        let raw = match lowered.raw {
-            Ok(raw) => raw,
-            Err(refusal) => {
-                head.raw = RawOp::Nop;
-                return self.conclude_late(slot, Outcome::refused(refusal));
-            }
-        };
-        head.raw = raw;
+    /// The non-generic part of `submit`, for an operation on no handle.
+    fn launch(&mut self, slot: u32, due: Option<u64>) {
         if self.fork.is_child() {
-            return self.conclude_late(slot, Outcome::refused(Refusal::Forked));
+            return self.refuse(slot, Refusal::Forked);
         }
-        if let Some(handle) = lowered.target
-            && !self.join_lane(slot, handle, &raw)
-        {
+        self.arm(slot, due);
+        self.start(slot);
+        self.run_starts();
+    }
+
+    /// The same for an operation on a handle.
+    fn launch_on(&mut self, slot: u32, handle: Handle, due: Option<u64>) {
+        if self.fork.is_child() {
+            return self.refuse(slot, Refusal::Forked);
+        }
+        if !self.join_lane(slot, handle) {
             return;
         }
-        if let Some(due) = lowered.due {
-            self.core.slots.head_mut(slot).armed = true;
-            self.wheel.arm(slot, due);
-        }
-        if lowered.target.is_none() || self.may_start(slot) {
+        self.arm(slot, due);
+        if self.may_start(slot) {
             self.start(slot);
             self.run_starts();
         }
     }
 
+    /// The answer to what cannot even be tried.
+    #[cold]
+    fn refuse(&mut self, slot: u32, refusal: Refusal) {
+        self.core.slots.head_mut(slot).raw = RawOp::Nop;
+        self.conclude_late(slot, Outcome::refused(refusal));
+    }
+
+    #[inline(always)]
+    fn arm(&mut self, slot: u32, due: Option<u64>) {
+        if let Some(due) = due {
+            self.core.slots.head_mut(slot).armed = true;
+            self.wheel.arm(slot, due);
+        }
+    }
+
     /// Puts an operation behind the others of its handle and direction. False: it was answered already.
-    fn join_lane(&mut self, slot: u32, handle: Handle, raw: &RawOp) -> bool {
+    fn join_lane(&mut self, slot: u32, handle: Handle) -> bool {
         let Some(index) = self.core.handles.find(handle) else {
-            self.conclude_late(slot, Outcome::refused(Refusal::StaleHandle));
+            self.refuse(slot, Refusal::StaleHandle);
             return false;
         };
-        if let RawOp::Close { .. } = raw {
+        let head = self.core.slots.head_mut(slot);
+        if let RawOp::Close { .. } = head.raw {
             self.begin_close(slot, index);
             return false;
         }
-        let kind = self.core.handles.entry(index).kind;
-        let head = self.core.slots.head_mut(slot);
-        (head.handle, head.lane, head.kind) = (index, raw.lane(), Some(kind));
-        self.core.handles.link(&mut self.core.slots, slot);
-        if let RawOp::Connect { .. } = raw {
-            self.core.handles.entry_mut(index).connecting = true;
+        let entry = self.core.handles.entry_mut(index);
+        (head.handle, head.lane, head.kind) = (index, head.raw.lane(), Some(entry.kind));
+        if let RawOp::Connect { .. } = head.raw {
+            entry.connecting = true;
         }
+        self.core.handles.link(&mut self.core.slots, slot);
         true
     }
 
@@ -908,38 +929,36 @@ impl Port {
         Some(Duration::from_nanos(wake.saturating_sub(now)))
     }
 
+    /// True when an event is the last of an operation on no handle, after which nothing goes on.
+    #[inline(always)]
+    fn is_over(&self, event: Event) -> bool {
+        let head = self.core.slots.head(event.slot);
+        let may_go_on = head.raw.may_go_on() || event.outcome.errno().is_some_and(error::would_block);
+        !event.more && !may_go_on && head.handle == NONE
+    }
+
+    /// Concludes and completes such an operation at once.
+    #[inline(always)]
+    fn finish(&mut self, slot: u32, outcome: Outcome) -> Completion {
+        self.handed_out += 1;
+        let Core { slots, handles, pool, .. } = &mut self.core;
+        slots.end(slot, |head, room| {
+            let outcome = conclude(head, &mut self.wheel, handles, slot, outcome);
+            completion(head, room, slot, false, outcome, pool, &self.engine)
+        })
+    }
+
     /// Makes the completion of an event, and frees the slot if that was its last.
     #[inline(always)]
     fn complete(&mut self, event: Event) -> Completion {
         let Event { slot, more, outcome } = event;
         self.handed_out += 1;
-        let (head, room) = self.core.slots.parts(slot);
-        let means = match head.raw {
-            RawOp::Accept { .. } => Means::Accepted {
-                kind: head.kind.filter(|kind| kind.is_stream()),
-                // Accepted by the ring, or by a call that asked for what the reactor needs.
-                nonblocking: head.polled || self.engine.backend() != Backend::Uring,
-            },
-            RawOp::Open { .. } => Means::Opened,
-            RawOp::RecvPooled { .. } => Means::Buffer(self.core.pool.clone()),
-            _ => Means::Count,
-        };
-        let completion = Completion {
-            token: head.token,
-            id: OpId::new(slot, head.generation),
-            part: if more { Part::NotLast } else { Part::Last },
-            before: head.transferred,
-            vtable: head.vtable,
-            // SAFETY: for the final completion the system has let go of the payload, and releasing the slot
-            // below makes this the only copy; the payload of a multishot operation is ().
-            room: unsafe { *room },
-            outcome,
-            means,
-        };
-        if !more {
-            self.core.slots.release(slot);
+        let Core { slots, pool, .. } = &mut self.core;
+        if more {
+            let (head, room) = slots.parts(slot);
+            return completion(head, room, slot, more, outcome, pool, &self.engine);
         }
-        completion
+        slots.end(slot, |head, room| completion(head, room, slot, more, outcome, pool, &self.engine))
     }
 
     /// Takes every buffer back from the system, and puts the posts that come meanwhile aside: their values are
@@ -989,6 +1008,41 @@ fn has_tried(head: &mut Head, starved: &mut Starved) {
         if head.state != State::Parked {
             starved.has_tried();
         }
+    }
+}
+
+/// The completion of an event of the operation in `head`, which the payload in `room` moves into.
+#[inline(always)]
+fn completion(
+    head: &Head,
+    room: *const Room,
+    slot: u32,
+    more: bool,
+    outcome: Outcome,
+    pool: &Rc<Pool>,
+    engine: &Engine,
+) -> Completion {
+    let means = match head.raw {
+        RawOp::Accept { .. } => Means::Accepted {
+            kind: head.kind.filter(|kind| kind.is_stream()),
+            // Accepted by the ring, or by a call that asked for what the reactor needs.
+            nonblocking: head.polled || engine.backend() != Backend::Uring,
+        },
+        RawOp::Open { .. } => Means::Opened,
+        RawOp::RecvPooled { .. } => Means::Buffer(pool.clone()),
+        _ => Means::Count,
+    };
+    Completion {
+        token: head.token,
+        id: OpId::new(slot, head.generation),
+        part: if more { Part::NotLast } else { Part::Last },
+        before: head.transferred,
+        vtable: head.vtable,
+        // SAFETY: for the final completion the system has let go of the payload, and the slot is given back with it,
+        // which makes this the only copy; the payload of a multishot operation is ().
+        room: unsafe { *room },
+        outcome,
+        means,
     }
 }
 

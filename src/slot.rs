@@ -109,6 +109,18 @@ pub(crate) struct Head {
     pub(crate) kind: Option<Kind>,
 }
 
+impl Head {
+    /// A new operation begins; what it is follows.
+    #[inline]
+    pub(crate) fn begin(&mut self, token: Token, vtable: &'static VTable) {
+        (self.token, self.vtable) = (token, vtable);
+        self.transferred = 0;
+        self.handle = NONE;
+        self.state = State::Queued;
+        (self.armed, self.timed_out, self.reported) = (false, false, false);
+    }
+}
+
 // In two lines of the cache, not three.
 #[repr(align(64))]
 struct Slot {
@@ -206,13 +218,21 @@ impl Slots {
     /// Gives a slot back. Its payload must have been taken or dropped.
     #[inline]
     pub(crate) fn release(&mut self, index: u32) {
+        self.end(index, |_, _| ());
+    }
+
+    /// Gives a slot back after `last` has had a look at it, and taken the payload.
+    #[inline(always)]
+    pub(crate) fn end<T>(&mut self, index: u32, last: impl FnOnce(&mut Head, *const Room) -> T) -> T {
         let free = self.free;
-        let head = self.head_mut(index);
+        let (head, room) = self.parts(index);
+        let value = last(head, room);
         head.generation = head.generation.wrapping_add(1);
         head.state = State::Free;
         head.next = free;
         self.free = index;
         self.used -= 1;
+        value
     }
 
     /// The index behind `id` if that operation is not over.
