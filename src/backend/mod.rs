@@ -219,7 +219,7 @@ impl Engine {
     }
 
     /// Starts the operation in `slot`, whose payload is in place. It may be tried right here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
         each!(self, b => b.start(core, slot))
     }

@@ -60,10 +60,17 @@ impl Pool {
         self.available.get()
     }
 
+    /// From one buffer to the next: a line of the cache more than a buffer. Buffers a power of two apart would share few
+    /// places of the cache, and small messages push each other out of it.
+    fn stride(&self) -> usize {
+        const LINE: usize = 64;
+        self.size.next_multiple_of(LINE) + LINE
+    }
+
     /// Maps the memory if that has not happened yet.
     fn memory(&self) -> io::Result<&Mapping> {
         if self.memory.get().is_none() {
-            let mapping = Mapping::anonymous(usize::from(self.buffers) * self.size)?;
+            let mapping = Mapping::anonymous(usize::from(self.buffers) * self.stride())?;
             if self.ring.get().is_none() {
                 *self.free.borrow_mut() = (0..self.buffers).rev().collect();
             }
@@ -93,8 +100,8 @@ impl Pool {
 
     fn address(&self, index: u16) -> *mut u8 {
         let memory = self.memory.get().expect("a buffer exists only once the memory does");
-        // SAFETY: the mapping has `buffers * size` bytes and `index < buffers`.
-        unsafe { memory.as_ptr().add(usize::from(index) * self.size) }
+        // SAFETY: the mapping has `buffers * stride` bytes and `index < buffers`.
+        unsafe { memory.as_ptr().add(usize::from(index) * self.stride()) }
     }
 
     /// Takes a free buffer; `None` when all are out.

@@ -29,13 +29,21 @@ pub enum Value {
     Buf(PoolBuf),
 }
 
+#[inline]
 pub(crate) fn count(result: io::Result<Value>) -> io::Result<usize> {
-    match result? {
-        Value::Done(n) => Ok(n),
-        other => unreachable!("a transfer results in a count, not {other:?}"),
+    match result {
+        Ok(Value::Done(n)) => Ok(n),
+        Err(error) => Err(error),
+        Ok(other) => no_count(other),
     }
 }
 
+#[cold]
+fn no_count(other: Value) -> ! {
+    unreachable!("a transfer results in a count, not {other:?}")
+}
+
+#[inline]
 pub(crate) fn unit(result: io::Result<Value>) -> io::Result<()> {
     count(result).map(drop)
 }

@@ -195,6 +195,7 @@ impl Uring {
     }
 
     /// How an operation on an object of this kind is carried.
+    #[inline(always)]
     fn plan(&self, raw: &RawOp, kind: Option<Kind>) -> Plan {
         let probe = &self.probe;
         let native_or = |supported: bool, other: Plan| if supported { Plan::Native } else { other };
