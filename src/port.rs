@@ -677,8 +677,7 @@ impl Port {
             has_tried(head, &mut self.starved);
             return Some(event);
         }
-        let may_go_on = head.raw.may_go_on() || outcome.errno().is_some_and(error::would_block);
-        if may_go_on {
+        if may_go_on(head, outcome) {
             return self.settle_composite(slot, outcome);
         }
         has_tried(head, &mut self.starved);
@@ -933,8 +932,7 @@ impl Port {
     #[inline(always)]
     fn is_over(&self, event: Event) -> bool {
         let head = self.core.slots.head(event.slot);
-        let may_go_on = head.raw.may_go_on() || event.outcome.errno().is_some_and(error::would_block);
-        !event.more && !may_go_on && head.handle == NONE
+        !event.more && !may_go_on(head, event.outcome) && head.handle == NONE
     }
 
     /// Concludes and completes such an operation at once.
@@ -998,6 +996,12 @@ impl Port {
         }
         true
     }
+}
+
+/// True when this need not be the end of the operation.
+#[inline(always)]
+fn may_go_on(head: &Head, outcome: Outcome) -> bool {
+    head.raw.may_go_on() || outcome.errno().is_some_and(error::would_block)
 }
 
 /// An operation that may have waited for a buffer has had one, or ends.
