@@ -77,14 +77,7 @@ impl Kind {
 #[derive(Clone, Copy)]
 pub(crate) struct List {
     pub(crate) head: u32,
-    tail: u32,
-}
-
-impl List {
-    /// The last operation, or NONE.
-    pub(crate) fn tail(self) -> u32 {
-        if self.head == NONE { NONE } else { self.tail }
-    }
+    pub(crate) tail: u32,
 }
 
 const EMPTY: List = List { head: NONE, tail: NONE };
@@ -94,6 +87,8 @@ pub(crate) struct Entry {
     object: Raw,
     pub(crate) generation: u32,
     lanes: [List; LANES],
+    /// One bit for each lane that has operations.
+    occupied: u8,
     pub(crate) state: HandleState,
     pub(crate) kind: Kind,
     /// What the backend knows about it.
@@ -119,6 +114,21 @@ pub(crate) enum HandleState {
 }
 
 impl Entry {
+    /// An unused entry.
+    fn free(generation: u32, next: u32) -> Entry {
+        Entry {
+            object: NO_OBJECT,
+            generation,
+            lanes: [EMPTY; LANES],
+            occupied: 0,
+            state: HandleState::Free { next },
+            kind: Kind::File,
+            notes: Notes::default(),
+            connecting: false,
+            failure: 0,
+        }
+    }
+
     /// Names the object, which an entry that is not free owns until `Handles::remove`.
     pub(crate) fn raw(&self) -> Raw {
         self.object
@@ -159,9 +169,16 @@ impl Entry {
         self.failure != 0
     }
 
+    /// The lanes that have operations, one [`bit`](Lane::bit) each.
+    #[cfg_attr(windows, expect(dead_code, reason = "nothing is tried there"))]
+    #[inline]
+    pub(crate) fn occupied(&self) -> u8 {
+        self.occupied
+    }
+
     /// True when no operation is in any lane.
     pub(crate) fn is_idle(&self) -> bool {
-        self.lanes.iter().all(|list| list.head == NONE)
+        self.occupied == 0
     }
 }
 
@@ -170,7 +187,7 @@ const CHUNK: usize = 64;
 
 /// All handles of a port.
 pub(crate) struct Handles {
-    chunks: Vec<Vec<Entry>>,
+    chunks: Vec<Box<[Entry; CHUNK]>>,
     free: u32,
     /// The generation of an entry's first handle.
     first_generation: u32,
@@ -194,41 +211,39 @@ impl Handles {
     /// The index behind `handle` if it has joined this port and was not closed.
     #[inline]
     pub(crate) fn find(&self, handle: Handle) -> Option<u32> {
-        let chunk = self.chunks.get(handle.index as usize / CHUNK)?;
-        let entry = chunk.get(handle.index as usize % CHUNK)?;
+        let entry = &self.chunks.get(handle.index as usize / CHUNK)?[handle.index as usize % CHUNK];
         (entry.generation == handle.generation && entry.state == HandleState::Open).then_some(handle.index)
     }
 
     pub(crate) fn insert(&mut self, object: Object, kind: Kind, notes: Notes) -> Handle {
-        let entry = Entry {
+        if self.free == NONE {
+            self.grow();
+        }
+        let index = self.free;
+        let entry = self.entry_mut(index);
+        let HandleState::Free { next } = entry.state else { unreachable!("the free list holds free entries") };
+        let generation = entry.generation;
+        *entry = Entry {
             object: sys::into_raw(object),
-            generation: self.first_generation,
-            lanes: [EMPTY; LANES],
             state: HandleState::Open,
             kind,
             notes,
-            connecting: false,
-            failure: 0,
+            ..Entry::free(generation, NONE)
         };
-        if self.free == NONE {
-            if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-                self.chunks.push(Vec::with_capacity(CHUNK));
-            }
-            let chunks = self.chunks.len();
-            let chunk = self.chunks.last_mut().expect("one was just pushed");
-            chunk.push(entry);
-            return Handle {
-                index: ((chunks - 1) * CHUNK + chunk.len() - 1) as u32,
-                generation: self.first_generation,
-            };
-        }
-        let index = self.free;
-        let old = self.entry_mut(index);
-        let generation = old.generation;
-        let HandleState::Free { next } = old.state else { unreachable!("the free list holds free entries") };
-        *old = Entry { generation, ..entry };
         self.free = next;
         Handle { index, generation }
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let first = (self.chunks.len() * CHUNK) as u32;
+        let entry = |i| {
+            // The last one is followed by none, which is what is free now.
+            let next = if i + 1 < CHUNK { first + i as u32 + 1 } else { NONE };
+            Entry::free(self.first_generation, next)
+        };
+        self.chunks.push(Box::new(std::array::from_fn(entry)));
+        self.free = first;
     }
 
     /// Takes the object out; the handle is stale from now on.
@@ -243,46 +258,50 @@ impl Handles {
         unsafe { sys::from_raw(std::mem::replace(&mut self.entry_mut(index).object, NO_OBJECT)) }
     }
 
-    /// Puts slot `index` at the end of its lane.
+    /// Puts slot `index` at the end of its lane; true when no other is there.
     #[inline]
-    pub(crate) fn link(&mut self, slots: &mut Slots, index: u32) {
-        let head = slots.head(index);
-        let (handle, lane) = (head.handle, head.lane as usize);
-        let list = &mut self.entry_mut(handle).lanes[lane];
-        let tail = std::mem::replace(&mut list.tail, index);
-        if tail == NONE {
-            list.head = index;
-        }
+    pub(crate) fn link(&mut self, slots: &mut Slots, index: u32) -> bool {
         let head = slots.head_mut(index);
-        (head.prev, head.next) = (tail, NONE);
-        if tail != NONE {
-            slots.head_mut(tail).next = index;
+        let entry = self.entry_mut(head.handle);
+        let list = &mut entry.lanes[head.lane as usize];
+        let before = if entry.occupied & head.lane.bit() == 0 { NONE } else { list.tail };
+        (head.prev, head.next) = (before, NONE);
+        list.tail = index;
+        if before == NONE {
+            list.head = index;
+            entry.occupied |= head.lane.bit();
+            return true;
         }
+        slots.head_mut(before).next = index;
+        false
     }
 
-    /// Takes slot `index` out of its lane.
+    /// Takes slot `index` out of its lane; true when others are there.
     #[inline]
-    pub(crate) fn unlink(&mut self, slots: &mut Slots, index: u32) {
+    pub(crate) fn unlink(&mut self, slots: &mut Slots, index: u32) -> bool {
         let head = slots.head(index);
-        let (handle, lane, prev, next) = (head.handle, head.lane as usize, head.prev, head.next);
-        let list = &mut self.entry_mut(handle).lanes[lane];
-        if prev == NONE {
-            list.head = next;
+        let (lane, prev, next) = (head.lane, head.prev, head.next);
+        let entry = self.entry_mut(head.handle);
+        let list = &mut entry.lanes[lane as usize];
+        if prev == NONE && next == NONE {
+            *list = EMPTY;
+            entry.occupied &= !lane.bit();
+            return false;
         }
-        if next == NONE {
-            list.tail = prev;
+        match prev {
+            NONE => list.head = next,
+            _ => slots.head_mut(prev).next = next,
         }
-        if prev != NONE {
-            slots.head_mut(prev).next = next;
+        match next {
+            NONE => list.tail = prev,
+            _ => slots.head_mut(next).prev = prev,
         }
-        if next != NONE {
-            slots.head_mut(next).prev = prev;
-        }
+        true
     }
 
     /// Closes the objects that are still attached, for when the port is dropped.
     pub(crate) fn drain(&mut self) {
-        for entry in self.chunks.iter_mut().flatten() {
+        for entry in self.chunks.iter_mut().flat_map(|chunk| chunk.iter_mut()) {
             if !matches!(entry.state, HandleState::Free { .. }) {
                 // SAFETY: an entry that is not free owns its object; it is marked free here.
                 drop(unsafe { sys::from_raw(entry.object) });

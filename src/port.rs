@@ -537,11 +537,9 @@ impl Port {
         if self.fork.is_child() {
             return self.refuse(slot, Refusal::Forked);
         }
-        if !self.join_lane(slot, handle) {
-            return;
-        }
+        let Some(first) = self.join_lane(slot, handle) else { return };
         self.arm(slot, due);
-        if self.may_start(slot) {
+        if first {
             self.start(slot);
             self.run_starts();
         }
@@ -562,36 +560,29 @@ impl Port {
         }
     }
 
-    /// Puts an operation behind the others of its handle and direction. False: it was answered already.
-    fn join_lane(&mut self, slot: u32, handle: Handle) -> bool {
+    /// Puts an operation behind the others of its handle and direction; says whether its turn has come already. `None`:
+    /// it was answered.
+    #[inline(always)]
+    fn join_lane(&mut self, slot: u32, handle: Handle) -> Option<bool> {
         let Some(index) = self.core.handles.find(handle) else {
             self.refuse(slot, Refusal::StaleHandle);
-            return false;
+            return None;
         };
         let head = self.core.slots.head_mut(slot);
         if let RawOp::Close { .. } = head.raw {
             self.begin_close(slot, index);
-            return false;
+            return None;
         }
         let entry = self.core.handles.entry_mut(index);
         (head.handle, head.lane, head.kind) = (index, head.raw.lane(), Some(entry.kind));
+        // A receive waits for the connect before it.
+        let waits = entry.connecting && head.lane == Lane::Read;
         if let RawOp::Connect { .. } = head.raw {
             entry.connecting = true;
         }
-        self.core.handles.link(&mut self.core.slots, slot);
-        true
-    }
-
-    /// True when nothing before it in its lane is in the way.
-    fn may_start(&self, slot: u32) -> bool {
-        let head = self.core.slots.head(slot);
-        if head.handle == NONE || head.lane == Lane::Free {
-            return true;
-        }
-        let entry = self.core.handles.entry(head.handle);
-        // A receive waits for the connect before it; whatever is in the write lane, the connect is.
-        let waits_for_connect = entry.connecting && head.lane == Lane::Read;
-        entry.lane(head.lane).head == slot && !waits_for_connect
+        let lane = head.lane;
+        let alone = self.core.handles.link(&mut self.core.slots, slot);
+        Some(lane == Lane::Free || alone && !waits)
     }
 
     /// Starts an operation whose turn it is in its lane.
@@ -777,10 +768,21 @@ impl Port {
     }
 
     /// Takes a finished operation out of its lane, and starts what waited for that.
+    #[inline]
     fn leave_lane(&mut self, slot: u32) {
+        let others = self.core.handles.unlink(&mut self.core.slots, slot);
+        let head = self.core.slots.head(slot);
+        let entry = self.core.handles.entry(head.handle);
+        if others || entry.connecting || entry.state != HandleState::Open {
+            self.start_next(slot);
+        }
+    }
+
+    /// Starts what waited for an operation that has left its lane.
+    #[inline(never)]
+    fn start_next(&mut self, slot: u32) {
         let head = self.core.slots.head(slot);
         let (handle, lane, connects) = (head.handle, head.lane, matches!(head.raw, RawOp::Connect { .. }));
-        self.core.handles.unlink(&mut self.core.slots, slot);
         let entry = self.core.handles.entry_mut(handle);
         match entry.state {
             HandleState::Closing { slot: close } => {
@@ -800,11 +802,13 @@ impl Port {
 
     /// Starts the head of a lane, if it is waiting for that.
     fn start_queued(&mut self, handle: u32, lane: Lane) {
-        if lane == Lane::Free {
+        let entry = self.core.handles.entry(handle);
+        // A receive waits for the connect before it.
+        if lane == Lane::Free || entry.connecting && lane == Lane::Read {
             return;
         }
-        let next = self.core.handles.entry(handle).lane(lane).head;
-        if next != NONE && self.core.slots.head(next).state == State::Queued && self.may_start(next) {
+        let next = entry.lane(lane).head;
+        if next != NONE && self.core.slots.head(next).state == State::Queued {
             // Started once: it is no longer queued when the next look is taken.
             self.core.slots.head_mut(next).state = State::Started;
             self.starts.push_back(next);
@@ -861,7 +865,7 @@ impl Port {
     fn give_up_all(&mut self, handle: u32) -> usize {
         let mut count = 0;
         for lane in Lane::ALL {
-            let mut slot = self.core.handles.entry(handle).lane(lane).tail();
+            let mut slot = self.core.handles.entry(handle).lane(lane).tail;
             while slot != NONE {
                 let before = self.core.slots.head(slot).prev;
                 count += usize::from(self.give_up(slot));
@@ -998,10 +1002,18 @@ impl Port {
     }
 }
 
-/// True when this need not be the end of the operation.
+/// True when this need not be the end of the operation: a send-all that moved a part, now or before, a receive that found
+/// the pool empty, a multishot that has more to come, a connect to a full listener.
 #[inline(always)]
 fn may_go_on(head: &Head, outcome: Outcome) -> bool {
-    head.raw.may_go_on() || outcome.errno().is_some_and(error::would_block)
+    let by_nature = match head.raw {
+        RawOp::Send { all: true, len, .. } => head.transferred != 0 || outcome != Outcome::done(len),
+        RawOp::RecvPooled { multi } => multi || outcome.is_error(),
+        RawOp::Accept { multi } => multi,
+        RawOp::Connect { .. } => true,
+        _ => false,
+    };
+    by_nature || outcome.errno().is_some_and(error::would_block)
 }
 
 /// An operation that may have waited for a buffer has had one, or ends.

@@ -126,6 +126,11 @@ impl Lane {
         matches!(self, Lane::Write | Lane::Writable)
     }
 
+    /// Its place in a set of lanes.
+    pub(crate) const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
     pub(crate) const ALL: [Lane; LANES] = [Lane::Read, Lane::Write, Lane::Readable, Lane::Writable, Lane::Free];
 }
 
@@ -163,18 +168,6 @@ impl RawOp {
     /// True when one submission has many completions.
     pub(crate) fn is_multi(&self) -> bool {
         matches!(self, RawOp::Accept { multi: true } | RawOp::RecvPooled { multi: true })
-    }
-
-    /// True when an event of the backend need not be the end: a short send of a send-all, a receive that
-    /// found the pool empty, a multishot accept without descriptors, a connect to a full listener.
-    pub(crate) fn may_go_on(&self) -> bool {
-        matches!(
-            self,
-            RawOp::Send { all: true, .. }
-                | RawOp::RecvPooled { .. }
-                | RawOp::Accept { multi: true }
-                | RawOp::Connect { .. }
-        )
     }
 
     /// True when a multishot operation has more to come after this: a connection or bytes. (Nothing in a

@@ -105,12 +105,8 @@ struct Edge {
     turns: u8,
 }
 
-const fn bit(lane: Lane) -> u8 {
-    1 << lane as u8
-}
-
-const READ: u8 = bit(Lane::Read) | bit(Lane::Readable);
-const WRITE: u8 = bit(Lane::Write) | bit(Lane::Writable);
+const READ: u8 = Lane::Read.bit() | Lane::Readable.bit();
+const WRITE: u8 = Lane::Write.bit() | Lane::Writable.bit();
 
 /// Completions that a multishot operation may have before the next handle has its turn.
 const TURNS: u8 = 16;
@@ -225,7 +221,7 @@ impl<S: Selector> Reactor<S> {
             return Started::Pending;
         }
         if raw.is_multi() {
-            queue(&mut self.edges, core.handles.entry_mut(handle), handle, bit(lane));
+            queue(&mut self.edges, core.handles.entry_mut(handle), handle, lane.bit());
             return Started::Pending;
         }
         match self.attempt(core, slot) {
@@ -315,16 +311,17 @@ impl<S: Selector> Reactor<S> {
                 self.edges.pop_front();
                 continue;
             }
-            let readiness = &mut entry.notes.readiness;
-            if readiness.lanes == 0 {
-                readiness.queued = false;
+            // A lane that has nothing in it was served, too: what comes is tried.
+            let lanes = entry.notes.readiness.lanes & entry.occupied();
+            if lanes == 0 {
+                (entry.notes.readiness.lanes, entry.notes.readiness.queued) = (0, false);
                 self.edges.pop_front();
                 continue;
             }
-            let lane = Lane::ALL[readiness.lanes.trailing_zeros() as usize];
+            let lane = Lane::ALL[lanes.trailing_zeros() as usize];
             let slot = entry.lane(lane).head;
-            if slot == NONE || core.slots.head(slot).state != State::Started {
-                entry.notes.readiness.lanes &= !bit(lane);
+            if core.slots.head(slot).state != State::Started {
+                entry.notes.readiness.lanes &= !lane.bit();
                 continue;
             }
             let outcome = self.attempt(core, slot);
@@ -340,14 +337,14 @@ impl<S: Selector> Reactor<S> {
         let entry = core.handles.entry_mut(head.handle);
         let readiness = &mut entry.notes.readiness;
         let Some(outcome) = outcome else {
-            readiness.lanes &= !bit(lane);
+            readiness.lanes &= !lane.bit();
             return None;
         };
         let more = head.raw.goes_on_after(outcome);
         // Not registered yet, it is tried until it would block: no edge would come.
         let exhausted = readiness.read_exhausted.is_some() && readiness.registered;
         if !more || exhausted {
-            readiness.lanes &= !bit(lane);
+            readiness.lanes &= !lane.bit();
         } else {
             let edge = self.edges.front_mut().expect("the edge that was served");
             edge.turns += 1;
