@@ -4,17 +4,18 @@ use std::os::windows::io::RawSocket;
 use windows_sys::Win32::Networking::WinSock::ADDRESS_FAMILY;
 
 /// How an object's data is moved.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Route {
     /// By overlapped calls. `skips`: no packet comes for a call that succeeds at once
     /// (`FILE_SKIP_COMPLETION_PORT_ON_SUCCESS`).
     Overlapped { skips: bool },
     /// By the blocking pool: it was opened for synchronous calls, or is a console.
+    #[default]
     Blocking,
 }
 
 /// Beside its number.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Notes {
     pub(crate) route: Route,
     /// A socket's family and protocol: an accept needs a second socket of these.
