@@ -139,6 +139,7 @@ impl Kqueue {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[inline(never)]
     pub(crate) fn add(&self, source: Raw<'_>, registration: Registration) -> io::Result<()> {
         let identity = Some(Identity::of(source)?);
         self.add_watched(watched(source), identity, registration)
@@ -160,10 +161,12 @@ impl Kqueue {
         added
     }
 
+    #[inline(never)]
     pub(crate) fn modify(&self, source: Raw<'_>, registration: Registration) -> io::Result<()> {
         self.table().register(self.queue()?, watched(source), registration)
     }
 
+    #[inline(never)]
     pub(crate) fn delete(&self, source: Raw<'_>) -> io::Result<()> {
         self.delete_watched(watched(source))
     }

@@ -234,15 +234,18 @@ impl Poller {
         }
     }
 
+    #[inline]
     pub(crate) fn registration(key: usize, interest: Interest, mode: Mode) -> io::Result<Registration> {
         if key == NOTIFY {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "the key usize::MAX is the poller's own; choose another for the source",
-            ));
+            return Err(reserved_key());
         }
         Ok(Registration { key, interest, mode })
     }
+}
+
+#[cold]
+fn reserved_key() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the key usize::MAX is the poller's own; choose another for the source")
 }
 
 impl fmt::Debug for Poller {

@@ -79,6 +79,7 @@ impl Poll {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn add(&self, source: Raw<'_>, registration: Registration) -> io::Result<()> {
         let (fd, identity) = (source.as_raw_fd(), Identity::of(source)?);
         let mut table = self.table();
@@ -99,6 +100,7 @@ impl Poll {
         Ok(())
     }
 
+    #[inline(never)]
     pub(crate) fn modify(&self, source: Raw<'_>, registration: Registration) -> io::Result<()> {
         let mut table = self.table();
         let place = table.place(source.as_raw_fd())?;
@@ -109,6 +111,7 @@ impl Poll {
         Ok(())
     }
 
+    #[inline(never)]
     pub(crate) fn delete(&self, source: Raw<'_>) -> io::Result<()> {
         let mut table = self.table();
         let place = table.place(source.as_raw_fd())?;
@@ -117,6 +120,7 @@ impl Poll {
         Ok(())
     }
 
+    #[inline(never)]
     pub(crate) fn rearm(&self, source: Raw<'_>, directions: Interest) -> io::Result<()> {
         let mut table = self.table();
         let place = table.place(source.as_raw_fd())?;

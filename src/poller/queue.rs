@@ -115,21 +115,25 @@ impl Queue {
     }
 
     /// Begins to watch a source that is not watched.
+    #[inline]
     pub(crate) fn add(&self, source: Raw<'_>, registration: Registration) -> io::Result<()> {
         each!(self, b => b.add(source, registration))
     }
 
     /// Replaces a source's registration, and looks anew.
+    #[inline]
     pub(crate) fn modify(&self, source: Raw<'_>, registration: Registration) -> io::Result<()> {
         each!(self, b => b.modify(source, registration))
     }
 
     /// Ends watching.
+    #[inline]
     pub(crate) fn delete(&self, source: Raw<'_>) -> io::Result<()> {
         each!(self, b => b.delete(source))
     }
 
     /// A call in these directions would have blocked: edges of theirs may be reported again.
+    #[inline]
     pub(crate) fn rearm(&self, source: Raw<'_>, directions: Interest) -> io::Result<()> {
         each!(self, b => b.rearm(source, directions))
     }
