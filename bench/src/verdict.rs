@@ -3,17 +3,8 @@
 
 use measure::contest::{Number, Sample};
 use measure::report::{Cell, Outcome, Row};
-use measure::stats::Spread;
+use measure::stats::{Order, Spread};
 use serde::Serialize;
-
-/// How one contestant compares with another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Order {
-    Ahead,
-    NoDifference,
-    Behind,
-}
 
 /// A comparison of two contestants.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -86,13 +77,7 @@ pub fn compare(row: &Row, with: &Row, by: Number) -> Option<Comparison> {
     let pairs = turns(row)?.iter().zip(turns(with)?);
     let rounds = pairs.len();
     let cost = Spread::of(pairs.map(|(own, other)| cost(own, by) / cost(other, by)))?;
-    let (difference, spread) = (cost.median - 1.0, cost.max - cost.min);
-    let order = match difference {
-        // Nobody knows how far one round is from the next.
-        _ if rounds < 2 || spread >= difference.abs() => Order::NoDifference,
-        ..0.0 => Order::Ahead,
-        _ => Order::Behind,
-    };
+    let order = Order::of(&cost, rounds);
     Some(Comparison { name: row.name.clone(), with: with.name.clone(), cost, order })
 }
 

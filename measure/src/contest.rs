@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::report::{Cell, Outcome, Ratio, Row, Verdict};
-use super::stats::Spread;
+use super::stats::{Order, Spread};
 
 /// What one turn of one contestant showed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -63,6 +63,9 @@ pub enum Goal {
     RatioAtLeast(f64),
     /// At least so many operations a second.
     RateAtLeast(f64),
+    /// At least as many operations a second as whoever else is in the contest, but for a difference that is smaller than
+    /// its own spread.
+    BehindNobody,
 }
 
 impl Number {
@@ -161,7 +164,9 @@ impl Contest<'_> {
                         spread: Spread::of(quotients)?,
                     })
                 });
-                measured(&samples[place], ratio, contestant.goal)
+                let others = self.contestants.iter().zip(&samples).filter(|(other, _)| other.backend.is_none());
+                let goal = contestant.goal.and_then(|goal| judged(goal, &samples[place], ratio.as_ref(), others));
+                measured(&samples[place], ratio, goal)
             }),
         });
         Cell {
@@ -174,22 +179,39 @@ impl Contest<'_> {
     }
 }
 
+/// Whether a contestant reached its goal. Without a ratio - the loop by hand does not run here - its ratio is not judged.
+fn judged<'a>(
+    goal: Goal,
+    own: &[Sample],
+    ratio: Option<&Ratio>,
+    others: impl Iterator<Item = (&'a Contestant<'a>, &'a Vec<Sample>)>,
+) -> Option<Verdict> {
+    let ratio = ratio.map(|ratio| ratio.spread.median);
+    let (reached, text) = match goal {
+        Goal::RatioAtMost(most) => (ratio? <= most, format!("≤ {most} ×")),
+        Goal::RatioAtLeast(least) => (ratio? >= least, format!("≥ {least} ×")),
+        Goal::RateAtLeast(least) => {
+            let rate = Spread::of(own.iter().map(|sample| sample.rate))?;
+            (rate.median >= least, format!("≥ {} M/s", least / 1e6))
+        }
+        Goal::BehindNobody => {
+            let ahead = others.filter(|(_, other)| {
+                let cost = Spread::of(own.iter().zip(*other).map(|(own, other)| other.rate / own.rate));
+                cost.is_some_and(|cost| Order::of(&cost, own.len()) == Order::Behind)
+            });
+            let names: Vec<_> = ahead.map(|(other, _)| other.name.as_str()).collect();
+            (names.is_empty(), format!("behind {}", if names.is_empty() { "nobody".into() } else { names.join("; ") }))
+        }
+    };
+    Some(Verdict { text, reached })
+}
+
 /// Sums up the turns of one contestant.
-fn measured(samples: &[Sample], ratio: Option<Ratio>, goal: Option<Goal>) -> Outcome {
+fn measured(samples: &[Sample], ratio: Option<Ratio>, goal: Option<Verdict>) -> Outcome {
     let spread = |number: Number| Spread::of(samples.iter().map(|sample| number.of(sample)));
     let (Some(rate), Some(cpu_ns)) = (spread(Number::Rate), spread(Number::Cpu)) else {
         return Outcome::Failed("no round was run".to_owned());
     };
-    let goal = goal.and_then(|goal| {
-        // Without a ratio - the loop by hand does not run here - nothing is judged.
-        let ratio = ratio.as_ref().map(|ratio| ratio.spread.median);
-        let (reached, text) = match goal {
-            Goal::RatioAtMost(most) => (ratio? <= most, format!("≤ {most} ×")),
-            Goal::RatioAtLeast(least) => (ratio? >= least, format!("≥ {least} ×")),
-            Goal::RateAtLeast(least) => (rate.median >= least, format!("≥ {} M/s", least / 1e6)),
-        };
-        Some(Verdict { text, reached })
-    });
     let names = samples[0].also.iter().map(|(name, _)| *name);
     let also = names.enumerate().filter_map(|(place, name)| {
         let spread = Spread::of(samples.iter().map(|sample| sample.also[place].1))?;
@@ -277,6 +299,25 @@ mod tests {
         };
         assert_eq!(ratio.as_ref().unwrap().spread.median, 1.02);
         assert!(goal.as_ref().unwrap().reached);
+    }
+
+    #[test]
+    fn who_is_behind_nobody_is_told_from_who_is() {
+        let goal = |own: [f64; 3]| {
+            let turn = |mut rates: Vec<f64>| move || Ok(sample(rates.pop().unwrap_or(f64::NAN)));
+            let own = Contestant {
+                backend: Some(Backend::Epoll),
+                ..contestant("own", None, Some(Goal::BehindNobody), turn(own.to_vec()))
+            };
+            let slow = contestant("slow", None, None, turn(vec![50.0, 50.0, 50.0]));
+            let fast = contestant("fast", None, None, turn(vec![100.0, 101.0, 100.0]));
+            let Outcome::Measured { goal, .. } = contest(3, vec![slow, own, fast]).rows[1].outcome.clone() else {
+                panic!()
+            };
+            goal.unwrap()
+        };
+        assert_eq!(goal([90.0, 91.0, 90.0]), Verdict { text: "behind fast".to_owned(), reached: false });
+        assert_eq!(goal([98.0, 103.0, 99.0]), Verdict { text: "behind nobody".to_owned(), reached: true });
     }
 
     #[test]

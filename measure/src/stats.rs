@@ -28,6 +28,31 @@ impl Spread {
     }
 }
 
+/// How one contestant compares with another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// It costs less.
+    Ahead,
+    /// A difference that is smaller than its own spread over the rounds is none.
+    NoDifference,
+    /// It costs more.
+    Behind,
+}
+
+impl Order {
+    /// By what an operation costs the one, over what it costs the other, within each of so many rounds.
+    pub fn of(cost: &Spread, rounds: usize) -> Order {
+        let (difference, spread) = (cost.median - 1.0, cost.max - cost.min);
+        match difference {
+            // Nobody knows how far one round is from the next.
+            _ if rounds < 2 || spread >= difference.abs() => Order::NoDifference,
+            ..0.0 => Order::Ahead,
+            _ => Order::Behind,
+        }
+    }
+}
+
 /// The `percent`-th percentile of `sorted` (ascending, not empty) by the nearest-rank rule: the smallest sample that
 /// at least `percent` per cent of the samples do not exceed.
 pub fn percentile(sorted: &[u64], percent: f64) -> u64 {

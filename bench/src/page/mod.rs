@@ -9,9 +9,10 @@ mod table;
 use measure::contest::Number;
 use measure::machine::Machine;
 use measure::report::Cell;
+use measure::stats::Order;
 use serde::Serialize;
 
-use crate::verdict::{Comparison, Order, Verdict};
+use crate::verdict::{Comparison, Verdict};
 
 /// Everything that there is to show.
 #[derive(Debug, Serialize)]

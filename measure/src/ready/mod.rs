@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use super::affinity::on_core;
 use super::calls;
 use super::clock::process_cpu;
-use super::contest::{Against, Contest, Contestant, Number, Sample, Turn};
+use super::contest::{Against, Contest, Contestant, Goal, Number, Sample, Turn};
 use super::plan::Plan;
 
 /// Sources that are ready all the time.
@@ -203,7 +203,8 @@ fn contestant<'a, W: Watcher + 'a>(
         name: backend.map_or(W::NAME.to_owned(), |backend| format!("{}, {backend}", W::NAME)),
         backend,
         against: Some(BY_HAND),
-        goal: None,
+        // The others use epoll, too.
+        goal: (backend == Some(Backend::Epoll)).then_some(Goal::BehindNobody),
         turn: Ok(turn),
     }
 }
