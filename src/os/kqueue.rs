@@ -17,6 +17,22 @@ pub enum Filter {
 }
 
 /// Filters of a poller on kqueue, under keys and modes like its other sources.
+///
+/// ```
+/// use anyport::os::kqueue::{Filter, PollerExt};
+/// use anyport::poller::{Events, Mode, Poller};
+/// use std::process::Command;
+/// # fn main() -> std::io::Result<()> {
+/// # if cfg!(target_os = "linux") { return Ok(()) } // libkqueue is not the best backend there
+/// let (poller, mut events) = (Poller::new()?, Events::new());
+/// let mut child = Command::new("sleep").arg("0.1").spawn()?;
+/// poller.add_filter(Filter::Exit(child.id()), 7, Mode::Oneshot)?;
+/// poller.wait(&mut events, None)?;
+/// assert_eq!(events.iter().next().unwrap().key, 7);
+/// assert!(child.try_wait()?.unwrap().success());
+/// # Ok(())
+/// # }
+/// ```
 pub trait PollerExt {
     /// Begins to watch.
     ///

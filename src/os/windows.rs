@@ -9,6 +9,22 @@ use std::os::windows::io::AsHandle;
 ///
 /// The system's thread pool does the waiting (`RegisterWaitForSingleObject`). A wait takes up what it finds, as each wait
 /// does: an automatic event is reset by it. The poller holds a duplicate of the handle until the source is deleted.
+///
+/// ```
+/// use anyport::os::windows::PollerExt;
+/// use anyport::poller::{Events, Interest, Mode, Poller};
+/// use std::process::Command;
+/// # fn main() -> std::io::Result<()> {
+/// let (poller, mut events) = (Poller::new()?, Events::new());
+/// let mut child = Command::new("cmd").args(["/c", "exit"]).spawn()?;
+/// poller.add_waitable(&child, 7, Interest::READABLE, Mode::Oneshot)?;
+/// poller.wait(&mut events, None)?;
+/// assert_eq!(events.iter().next().unwrap().key, 7);
+/// assert!(child.try_wait()?.unwrap().success());
+/// poller.delete_waitable(&child)?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait PollerExt {
     /// Begins to watch; an empty interest only registers it.
     ///

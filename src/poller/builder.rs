@@ -7,6 +7,19 @@ use crate::builder::environment;
 use std::io;
 
 /// Options of a poller, from [`Poller::builder`].
+///
+/// ```
+/// # use anyport::Poller;
+/// # fn main() -> std::io::Result<()> {
+/// for &backend in Poller::BACKENDS {
+///     match Poller::builder().backend(backend).build() {
+///         Ok(poller) => assert_eq!(poller.backend(), backend),
+///         Err(why) => println!("{backend} does not work here: {why}"),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Builder {
     backend: Option<Backend>,

@@ -29,6 +29,25 @@ bitflags::bitflags! {
 /// After a hang-up or an error no call blocks any more, so both directions are told as ready, whether they were asked
 /// for or not: a program that looks at [`is_readable`](Event::is_readable) and [`is_writable`](Event::is_writable)
 /// alone, and makes its call, misses nothing.
+///
+/// ```
+/// # use anyport::poller::{Events, Interest, Mode, Poller};
+/// # use std::net::{Shutdown, TcpListener, TcpStream};
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = TcpListener::bind("127.0.0.1:0")?;
+/// # let peer = TcpStream::connect(listener.local_addr()?)?;
+/// # let (stream, _) = listener.accept()?;
+/// # let (poller, mut events) = (Poller::new()?, Events::new());
+/// poller.add(&stream, 7, Interest::READABLE, Mode::Oneshot)?;
+/// peer.shutdown(Shutdown::Write)?;
+/// poller.wait(&mut events, None)?;
+/// let event = events.iter().next().unwrap();
+/// assert_eq!(event.key, 7);
+/// assert!(event.is_readable() && event.is_read_closed());       // what was sent can be read, then comes the end
+/// assert!(!event.is_write_closed() && !event.is_error());       // the other direction goes on
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Event {
     /// The key that the source was registered under.
@@ -102,6 +121,27 @@ impl fmt::Debug for Event {
 }
 
 /// The events of one wait, and room for as many as one wait may report. Reuse it: each wait replaces its content.
+///
+/// ```
+/// # use anyport::poller::{Events, Interest, Mode, Poller};
+/// # use std::net::UdpSocket;
+/// # fn main() -> std::io::Result<()> {
+/// # let poller = Poller::new()?;
+/// let sockets = [UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?];
+/// for (key, socket) in sockets.iter().enumerate() {
+///     poller.add(socket, key, Interest::WRITABLE, Mode::Oneshot)?;
+/// }
+/// let mut events = Events::with_capacity(1);
+/// let mut keys = Vec::new();
+/// for _ in 0..2 {
+///     assert_eq!(poller.wait(&mut events, None)?, 1);           // the one for that there is room; then the other
+///     keys.extend(events.iter().map(|event| event.key));
+/// }
+/// keys.sort();
+/// assert_eq!(keys, [0, 1]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Events {
     pub(crate) list: Vec<Event>,

@@ -5,6 +5,21 @@ bitflags::bitflags! {
     ///
     /// The empty set keeps a source registered without watching it. At most one event can come then: some systems
     /// tell a hang-up or an error that nobody asked for, once.
+    ///
+    /// ```
+    /// # use anyport::poller::{Interest, Mode, Poller};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    /// # let (poller, unsent) = (Poller::new()?, Vec::<u8>::new());
+    /// let mut interest = Interest::READABLE;
+    /// if !unsent.is_empty() {
+    ///     interest |= Interest::WRITABLE; // only while there is something to write: else it is ready all the time
+    /// }
+    /// poller.add(&socket, 7, interest, Mode::Level)?;
+    /// poller.modify(&socket, 7, Interest::empty(), Mode::Level)?; // no more for now
+    /// # Ok(())
+    /// # }
+    /// ```
     #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]
     pub struct Interest: u8 {
         /// A read, receive or accept would return at once: with data, a connection, the end of the stream, an error.
@@ -18,6 +33,22 @@ bitflags::bitflags! {
 }
 
 /// How often a source is reported.
+///
+/// ```
+/// # use anyport::poller::{Events, Interest, Mode, Poller};
+/// # use std::{net::UdpSocket, time::Duration};
+/// # fn main() -> std::io::Result<()> {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// let (poller, mut events) = (Poller::new()?, Events::new());
+/// poller.add(&socket, 7, Interest::WRITABLE, Mode::Level)?;
+/// assert_eq!(poller.wait(&mut events, None)?, 1);
+/// assert_eq!(poller.wait(&mut events, None)?, 1);                       // it still holds
+/// poller.modify(&socket, 7, Interest::WRITABLE, Mode::Oneshot)?;
+/// assert_eq!(poller.wait(&mut events, None)?, 1);
+/// assert_eq!(poller.wait(&mut events, Some(Duration::ZERO))?, 0);       // until the next `modify`
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Mode {
     /// Once. Then the source stays registered and says nothing, not even a hang-up, until

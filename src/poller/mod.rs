@@ -81,6 +81,21 @@ const NOTIFY: usize = usize::MAX;
 /// A poller borrows a source only for the length of a call. [Delete](Poller::delete) it before you close it. A source
 /// that is closed all the same breaks nothing and is forgotten, sooner or later, but events under its key may come
 /// until then; see R7 in the project's `docs/READINESS.md`.
+///
+/// ```
+/// # use anyport::poller::{Events, Interest, Mode, Poller};
+/// # use std::{io, net::UdpSocket, thread};
+/// # fn main() -> io::Result<()> {
+/// let (poller, mut events) = (Poller::new()?, Events::new());
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// thread::scope(|scope| {
+///     scope.spawn(|| poller.add(&socket, 7, Interest::WRITABLE, Mode::Oneshot)); // while the other one waits
+///     poller.wait(&mut events, None)
+/// })?;
+/// assert_eq!(events.iter().next().unwrap().key, 7);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Poller {
     queue: Queue,
     /// A notification was sent that no wait has taken up.
@@ -123,6 +138,24 @@ impl Poller {
     /// `AlreadyExists` for a source that is watched; `InvalidInput` for the key `usize::MAX`, which is the poller's
     /// own; `Unsupported` for what the system cannot watch (a regular file on epoll; [priority](Interest::PRIORITY)
     /// on some kqueues).
+    ///
+    /// ```
+    /// # use anyport::poller::{Events, Interest, Mode, Poller};
+    /// # use std::{io, net::{TcpListener, TcpStream}};
+    /// # fn main() -> io::Result<()> {
+    /// # let (poller, mut events) = (Poller::new()?, Events::new());
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// listener.set_nonblocking(true)?;
+    /// poller.add(&listener, 1, Interest::READABLE, Mode::Level)?;
+    /// let again = poller.add(&listener, 2, Interest::READABLE, Mode::Level);
+    /// assert_eq!(again.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    /// # let peer = TcpStream::connect(listener.local_addr()?)?;
+    /// poller.wait(&mut events, None)?;
+    /// let (stream, _) = listener.accept()?;
+    /// # drop((stream, peer));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn add(&self, source: impl AsSource, key: usize, interest: Interest, mode: Mode) -> io::Result<()> {
         self.queue.add(source::raw(&source), Poller::registration(key, interest, mode)?)
     }
@@ -132,6 +165,20 @@ impl Poller {
     ///
     /// # Errors
     /// `NotFound` for a source that is not watched; `InvalidInput` and `Unsupported` as [`Poller::add`].
+    ///
+    /// ```
+    /// # use anyport::poller::{Events, Interest, Mode, Poller};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let (poller, mut events) = (Poller::new()?, Events::new());
+    /// # let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    /// poller.add(&socket, 7, Interest::WRITABLE, Mode::Oneshot)?;
+    /// poller.wait(&mut events, None)?;                                      // it says nothing more ...
+    /// poller.modify(&socket, 8, Interest::WRITABLE, Mode::Oneshot)?;        // ... until it is asked again
+    /// poller.wait(&mut events, None)?;
+    /// assert_eq!(events.iter().next().unwrap().key, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn modify(&self, source: impl AsSource, key: usize, interest: Interest, mode: Mode) -> io::Result<()> {
         self.queue.modify(source::raw(&source), Poller::registration(key, interest, mode)?)
     }
@@ -140,6 +187,20 @@ impl Poller {
     ///
     /// # Errors
     /// `NotFound` for a source that is not watched.
+    ///
+    /// ```
+    /// # use anyport::poller::{Events, Interest, Mode, Poller};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let (poller, mut events) = (Poller::new()?, Events::new());
+    /// # let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    /// poller.add(&socket, 7, Interest::WRITABLE, Mode::Level)?;
+    /// poller.delete(&socket)?;
+    /// assert_eq!(poller.wait(&mut events, Some(Duration::ZERO))?, 0);       // though it can be written to
+    /// drop(socket);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn delete(&self, source: impl AsSource) -> io::Result<()> {
         self.queue.delete(source::raw(&source))
     }
@@ -151,6 +212,25 @@ impl Poller {
     ///
     /// # Errors
     /// `NotFound` for a source that is not watched (not told by every backend).
+    ///
+    /// ```
+    /// # use anyport::poller::{Events, Interest, Mode, Poller};
+    /// # use std::{io, net::UdpSocket};
+    /// # fn main() -> io::Result<()> {
+    /// # let (poller, mut events) = (Poller::new()?, Events::new());
+    /// let socket = UdpSocket::bind("127.0.0.1:0")?;
+    /// socket.set_nonblocking(true)?;
+    /// poller.add(&socket, 7, Interest::READABLE, Mode::Edge)?;
+    /// // Whoever reads cannot be given a closure: a TLS library, say.
+    /// let mut buf = [0; 1500];
+    /// if socket.recv(&mut buf).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+    ///     poller.rearm(&socket, Interest::READABLE)?;
+    /// }
+    /// socket.send_to(b"hello", socket.local_addr()?)?;
+    /// assert_eq!(poller.wait(&mut events, None)?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn rearm(&self, source: impl AsSource, directions: Interest) -> io::Result<()> {
         self.queue.rearm(source::raw(&source), directions)
     }
@@ -158,23 +238,33 @@ impl Poller {
     /// Makes `call`, which reads (`Interest::READABLE`) or writes, and [rearms](Poller::rearm) the source if it would
     /// block. The way to use [edges](Mode::Edge) on every system.
     ///
+    /// # Errors
+    /// The call's; those of [`Poller::rearm`].
+    ///
     /// ```
     /// # use anyport::poller::{Events, Interest, Mode, Poller};
-    /// # use std::io::Read;
-    /// # fn drain(poller: &Poller, mut stream: &std::net::TcpStream, buf: &mut [u8]) -> std::io::Result<()> {
+    /// # use std::io::{self, Read, Write};
+    /// # use std::net::{TcpListener, TcpStream};
+    /// # fn main() -> io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let mut peer = TcpStream::connect(listener.local_addr()?)?;
+    /// # let (mut stream, _) = listener.accept()?;
+    /// # stream.set_nonblocking(true)?;
+    /// # let (poller, mut events, mut buf) = (Poller::new()?, Events::new(), [0; 64]);
+    /// poller.add(&stream, 7, Interest::READABLE, Mode::Edge)?;
+    /// # peer.write_all(b"hello")?;
+    /// poller.wait(&mut events, None)?;
     /// loop {
-    ///     match poller.try_io(stream, Interest::READABLE, || stream.read(buf)) {
-    ///         Ok(0) => return Ok(()),                                     // the end of the stream
-    ///         Ok(n) => println!("{n} bytes"),
-    ///         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()), // an edge will come
+    ///     match poller.try_io(&stream, Interest::READABLE, || (&stream).read(&mut buf)) {
+    ///         Ok(0) => break,                                                       // the end of the stream
+    ///         Ok(n) => assert_eq!(&buf[..n], b"hello"),
+    ///         Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,     // an edge will come
     ///         Err(error) => return Err(error),
     ///     }
     /// }
+    /// # Ok(())
     /// # }
     /// ```
-    ///
-    /// # Errors
-    /// The call's; those of [`Poller::rearm`].
     pub fn try_io<T>(
         &self,
         source: impl AsSource,
@@ -196,6 +286,20 @@ impl Poller {
     ///
     /// # Errors
     /// `ResourceBusy` while another thread waits on this poller; the system's, if waiting itself is impossible.
+    ///
+    /// ```
+    /// # use anyport::poller::{Events, Interest, Mode, Poller};
+    /// # use std::time::{Duration, Instant};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    /// let (poller, mut events) = (Poller::new()?, Events::new());
+    /// poller.add(&socket, 7, Interest::READABLE, Mode::Level)?;
+    /// let start = Instant::now();
+    /// assert_eq!(poller.wait(&mut events, Some(Duration::from_millis(5)))?, 0); // nobody sends
+    /// assert!(start.elapsed() >= Duration::from_millis(5));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
         events.clear();
         let limited = timeout.filter(|timeout| !timeout.is_zero());
@@ -228,6 +332,24 @@ impl Poller {
     /// Makes the wait in progress, or else the next one, return at once. From any thread; several notifications
     /// before that wait returns make one. Costs a system call (a write to an eventfd or pipe) only when none is
     /// pending.
+    ///
+    /// ```
+    /// # use anyport::poller::{Events, Poller};
+    /// # use std::{sync::mpsc, thread};
+    /// # fn main() -> std::io::Result<()> {
+    /// let (poller, mut events) = (Poller::new()?, Events::new());
+    /// let (sender, receiver) = mpsc::channel();
+    /// thread::scope(|scope| {
+    ///     scope.spawn(|| {
+    ///         sender.send("work").unwrap();
+    ///         poller.notify();                                      // after what it is about
+    ///     });
+    ///     poller.wait(&mut events, None)
+    /// })?;
+    /// assert_eq!(receiver.try_recv(), Ok("work"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn notify(&self) {
         if !self.notified.swap(true, SeqCst) {
             self.queue.call();

@@ -13,6 +13,25 @@ impl Poller {
     ///
     /// # Errors
     /// `Unsupported` on poll(2), which has none.
+    ///
+    /// ```
+    /// # use anyport::poller::{Events, Interest, Mode, Poller};
+    /// # use anyport::{Port, Token, op};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    /// let (poller, mut events) = (Poller::new()?, Events::new());
+    /// # let Ok(_) = poller.waitable() else { return Ok(()) };
+    /// let mut port = Port::new()?;
+    /// let queue = port.attach(poller.waitable()?.try_clone_to_owned()?)?;
+    /// port.submit(op::Ready::readable(queue), Token(1));
+    /// poller.add(&socket, 7, Interest::WRITABLE, Mode::Level)?;
+    /// port.wait(None)?;                                             // the port sleeps for both
+    /// assert_eq!(port.next().unwrap().token(), Token(1));
+    /// assert_eq!(poller.wait(&mut events, Some(Duration::ZERO))?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn waitable(&self) -> io::Result<BorrowedFd<'_>> {
         self.queue.waitable()
     }
