@@ -158,7 +158,8 @@ impl Task {
             Shape::Echo | Shape::PingPong => {
                 let mut load = self.connect(&server)?;
                 let lap = load.run(ramp, window, &probe)?;
-                if self.shape == Shape::Echo {
+                // Few do not tell: what a server touches for the first of them would be theirs.
+                if self.shape == Shape::Echo && self.work.connections >= 1000 {
                     memory = Some(server.memory()?.saturating_sub(before) as f64 / self.work.connections as f64);
                 }
                 lap
@@ -222,10 +223,22 @@ impl Task {
     }
 }
 
+/// Shows user and system time as their means over the turns: a turn has few ticks, and the median of few is mostly none.
+pub fn average_shares(cell: &mut Cell) {
+    for row in &mut cell.rows {
+        let Outcome::Measured { also, turns, .. } = &mut row.outcome else { continue };
+        for name in ["user ns", "system ns"] {
+            let values = turns.iter().flat_map(|turn| &turn.also).filter(|(other, _)| *other == name);
+            let mean = values.map(|(_, value)| value).sum::<f64>() / turns.len() as f64;
+            also.insert(name, Spread { median: mean, min: mean, max: mean });
+        }
+    }
+}
+
 fn sample(operations: u64, wall: Duration, before: Usage, after: Usage) -> Sample {
     let cpu = after.cpu - before.cpu;
     let mut sample = Sample::of(operations as usize, wall, cpu);
-    // The kernel tells the sum to the nanosecond, its parts by ticks.
+    // The kernel tells the sum to the nanosecond, its parts by ticks: see `average_shares`.
     let (user, system) = (after.user_ticks - before.user_ticks, after.system_ticks - before.system_ticks);
     let share = user as f64 / (user + system).max(1) as f64;
     sample.also = vec![

@@ -16,7 +16,7 @@ use measure::report::{Cell, Outcome};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::calls::Way;
-use crate::cells::{Setting, tasks};
+use crate::cells::{Setting, average_shares, tasks};
 use crate::page::{Page, Shown};
 use crate::verdict::Verdict;
 use crate::{http, loops, versions};
@@ -91,6 +91,7 @@ pub fn run(options: &Options) -> io::Result<()> {
     let mut cells = Vec::new();
     for (task, contest) in servers {
         let mut cell = contest.run(&progress);
+        average_shares(&mut cell);
         if !matches!(way, Way::Absent(_)) {
             progress.set_message(format!("{}: system calls", cell.benchmark));
             task.count_calls(&setting, &way, &mut cell);

@@ -19,8 +19,8 @@ const BY_HAND: Against = Against { place: 0, number: Number::Rate };
 pub const STANDING: usize = 100_000;
 
 /// Arm and cancel, and a million that fire.
-pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
-    vec![arm_and_cancel(plan), fire(plan)]
+pub fn contests(plan: &Plan) -> [Contest<'_>; 2] {
+    [arm_and_cancel(plan), fire(plan)]
 }
 
 fn arm_and_cancel(plan: &Plan) -> Contest<'_> {

@@ -15,12 +15,13 @@ use measure::plan::Plan;
 
 /// All of them, and by which number each is judged.
 pub(crate) fn contests(plan: &Plan) -> io::Result<Vec<(Contest<'_>, Number)>> {
-    let mut all = nops::contests(plan);
-    all.extend(timers::contests(plan));
-    all.extend(posts::contests(plan));
-    all.extend(files::contests(plan)?);
-    all.extend(measure::ready::contests(plan));
-    Ok(all.into_iter().map(|contest| (contest, Number::Rate)).collect())
+    let [arm, fire] = timers::contests(plan);
+    let mut all: Vec<_> = nops::contests(plan).into_iter().map(|contest| (contest, Number::Rate)).collect();
+    // Timers fire at their time: how many a second is given.
+    all.extend([(arm, Number::Rate), (fire, Number::Cpu)]);
+    let rest = [posts::contests(plan), files::contests(plan)?, measure::ready::contests(plan)];
+    all.extend(rest.into_iter().flatten().map(|contest| (contest, Number::Rate)));
+    Ok(all)
 }
 
 /// A contestant that is a peer.
@@ -36,8 +37,7 @@ fn on_ring<'a>(name: &str, turn: impl FnMut() -> io::Result<Sample> + 'a) -> Con
 /// libuv, or the word that it is not there.
 #[cfg(not(libuv))]
 fn libuv_absent<'a>() -> Contestant<'a> {
-    let why = "libuv was not there when this was built; install libuv1-dev and build again";
-    Contestant::new("libuv", None, Err(why.to_owned()), || Err(io::Error::other(why)))
+    Contestant::new("libuv", None, crate::server::libuv::here(), || unreachable!("what is not here has no turn"))
 }
 
 /// compio's runtime, with its ring set up for one thread.

@@ -16,9 +16,9 @@ use measure::timer::{STANDING, deadlines, firing, lateness, limit, times};
 
 use super::{compio, on_ring, peer, tokio};
 
-pub(super) fn contests(plan: &Plan) -> Vec<Contest<'_>> {
+pub(super) fn contests(plan: &Plan) -> [Contest<'_>; 2] {
     let mut contests = measure::timer::contests(plan);
-    let [arm, fire] = contests.as_mut_slice() else { unreachable!("there are two contests of timers") };
+    let [arm, fire] = &mut contests;
     let server = plan.cores.server;
     let (times, (count, over)) = (times(plan), firing(plan));
     arm.contestants.push(peer("tokio", move || {

@@ -65,22 +65,24 @@ impl Page {
             let row = shown.cell.rows.iter().find(|row| row.name == name)?;
             Some(cost_of(row, shown.by)?.median / best(shown)?)
         };
-        // Who takes part in the servers' cells; the others have few cells, which the sections show.
+        // Who has few cells shares a column with the others of that kind.
         let counted = |name: &str| self.cells.iter().filter(|shown| multiple(shown, name).is_some()).count();
         let most = names.iter().map(|name| counted(name)).max().unwrap_or(0);
-        names.retain(|name| counted(name) * 3 >= most && counted(name) > 0);
+        let (names, few): (Vec<&str>, Vec<&str>) =
+            names.into_iter().filter(|name| counted(name) > 0).partition(|name| counted(name) * 5 >= most);
+        let rest = |shown: &Shown| few.iter().filter_map(|name| multiple(shown, name)).reduce(f64::min);
         html! {
             h2 { "Overview" }
             p { "What an operation costs, as a multiple of the best in the cell. A cell's own section tells which differences are any." }
             div.scroll {
                 table.overview {
-                    thead { tr { th {} @for name in &names { th { span { (name) } } } } }
+                    thead { tr { th {} @for name in &names { th { span { (name) } } } th { span { "the best other" } } } }
                     tbody {
                         @for (place, shown) in self.cells.iter().enumerate() {
                             tr {
                                 th scope="row" { a href=(format!("#cell-{place}")) { (shown.title()) } }
-                                @for name in &names {
-                                    @match multiple(shown, name) {
+                                @for multiple in names.iter().map(|name| multiple(shown, name)).chain([rest(shown)]) {
+                                    @match multiple {
                                         Some(multiple) => td class=(shade(multiple)) { (format!("{multiple:.2}")) },
                                         None => td.none { "–" },
                                     }

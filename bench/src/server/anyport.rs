@@ -34,7 +34,8 @@ pub(super) fn udp_poll(socket: UdpSocket, reply: bool, length: usize) -> io::Res
 
 /// Each of some buffers is lent to a receive, then to the reply, then to a receive again.
 fn udp(backend: Backend, socket: UdpSocket, reply: bool, length: usize) -> io::Result<()> {
-    const BUFFERS: u64 = 16;
+    // One that is lent to a reply, one to the next receive: more only grow what the cache has to hold.
+    const BUFFERS: u64 = 2;
     let mut port = Port::builder().backend(backend).build()?;
     let socket = port.attach(socket)?;
     for number in 0..BUFFERS {

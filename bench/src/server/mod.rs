@@ -7,10 +7,12 @@
 
 mod a10;
 mod anyport;
+#[cfg_attr(not(asio), path = "absent.rs")]
 mod asio;
 mod compio;
 mod drain;
-mod libuv;
+#[cfg_attr(not(libuv), path = "absent.rs")]
+pub(crate) mod libuv;
 mod mio;
 mod monoio;
 mod polling;

@@ -68,7 +68,7 @@ impl Benchmark {
         match self {
             Benchmark::Echo => Ok(echo::contests(plan)),
             Benchmark::Nop => Ok(nop::contests(plan)),
-            Benchmark::Timer => Ok(timer::contests(plan)),
+            Benchmark::Timer => Ok(timer::contests(plan).into()),
             Benchmark::Post => Ok(post::contests(plan)),
             Benchmark::File => file::contests(plan),
             Benchmark::Ready => Ok(ready::contests(plan)),
