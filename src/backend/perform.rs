@@ -70,6 +70,35 @@ fn receive(fd: BorrowedFd<'_>, kind: Kind, buf: &mut [MaybeUninit<u8>]) -> Outco
     }
 }
 
+/// Receives into the buffers of a header. For one of them there is a call that takes no header, which the kernel would
+/// have to fetch and check.
+fn receive_message(fd: BorrowedFd<'_>, header: &mut libc::msghdr) -> Outcome {
+    let (fd, flags) = (fd.as_raw_fd(), libc::MSG_DONTWAIT);
+    if header.msg_iovlen != 1 {
+        // SAFETY: the header points to the payload's buffers and to the scratch, which stay in place (`perform`).
+        return again_c(|| unsafe { libc::recvmsg(fd, header, flags) });
+    }
+    // SAFETY: as above; the list has one entry.
+    let libc::iovec { iov_base, iov_len } = unsafe { *header.msg_iov };
+    let (name, length) = (header.msg_name.cast(), &raw mut header.msg_namelen);
+    // SAFETY: as above; the length is that of the room for the name, where there is one.
+    again_c(|| unsafe { libc::recvfrom(fd, iov_base, iov_len, flags, name, length) })
+}
+
+/// Sends from the buffers of a header; for one of them as above.
+fn send_message(fd: BorrowedFd<'_>, header: &libc::msghdr) -> Outcome {
+    let (fd, flags) = (fd.as_raw_fd(), libc::MSG_DONTWAIT | quirks::NO_SIGNAL.bits() as i32);
+    if header.msg_iovlen != 1 {
+        // SAFETY: as in `receive_message`.
+        return again_c(|| unsafe { libc::sendmsg(fd, header, flags) });
+    }
+    // SAFETY: as in `receive_message`.
+    let libc::iovec { iov_base, iov_len } = unsafe { *header.msg_iov };
+    let (name, length) = (header.msg_name.cast(), header.msg_namelen);
+    // SAFETY: as in `receive_message`.
+    again_c(|| unsafe { libc::sendto(fd, iov_base, iov_len, flags, name, length) })
+}
+
 fn shutdown_how(how: Shutdown) -> rustix::net::Shutdown {
     match how {
         Shutdown::Read => rustix::net::Shutdown::Read,
@@ -173,8 +202,7 @@ pub(crate) fn perform(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind, pool: &Po
             // SAFETY: see above; the header points to the payload's buffers.
             let scratch = unsafe { &mut *scratch };
             if kind.is_socket() {
-                // SAFETY: as above.
-                return again_c(|| unsafe { libc::recvmsg(fd.as_raw_fd(), &mut scratch.header, libc::MSG_DONTWAIT) });
+                return receive_message(fd, &mut scratch.header);
             }
             let (list, count) = scratch.iovecs();
             // SAFETY: as above.
@@ -184,9 +212,7 @@ pub(crate) fn perform(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind, pool: &Po
             // SAFETY: see above; the header points to the payload's buffers.
             let scratch = unsafe { &mut *scratch };
             if kind.is_socket() {
-                let flags = libc::MSG_DONTWAIT | quirks::NO_SIGNAL.bits() as i32;
-                // SAFETY: as above.
-                return sent(kind, again_c(|| unsafe { libc::sendmsg(fd.as_raw_fd(), &scratch.header, flags) }));
+                return sent(kind, send_message(fd, &scratch.header));
             }
             let (list, count) = scratch.iovecs();
             quirks::write_without_signal(fd, list, count)

@@ -138,7 +138,7 @@ impl<V: IoVec> Operation for SendVectored<V> {
     }
 }
 
-/// Receives a datagram and its sender (recvmsg(2), `IORING_OP_RECVMSG`). A datagram longer than the
+/// Receives a datagram and its sender (recvfrom(2), `IORING_OP_RECVMSG`). A datagram longer than the
 /// buffer is cut, as the system does it.
 ///
 /// ```
@@ -198,7 +198,7 @@ impl<B: IoBufMut> Operation for RecvFrom<B> {
     }
 }
 
-/// Sends a datagram to an address (sendmsg(2), `IORING_OP_SENDMSG`).
+/// Sends a datagram to an address (sendto(2), `IORING_OP_SENDMSG`).
 ///
 /// ```
 /// # use anyport::{Port, Token, op};
