@@ -1,7 +1,7 @@
 //! The anyport program: one module per subcommand, and this file, which only chooses among them.
 
 mod args;
-#[cfg_attr(not(target_os = "linux"), path = "bench/absent.rs")]
+#[cfg_attr(not(any(target_os = "linux", windows)), path = "bench/absent.rs")]
 mod bench;
 #[cfg_attr(not(unix), path = "descriptors_unlimited.rs")]
 mod descriptors;

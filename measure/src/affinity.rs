@@ -6,7 +6,8 @@
 use std::io;
 use std::thread;
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use super::sys::allowed_cores;
+pub use super::sys::pin;
 
 /// The cores of a run. Both are the same when this process may use only one.
 #[derive(Clone, Copy, Debug)]
@@ -20,19 +21,11 @@ pub struct Cores {
 impl Cores {
     /// The last allowed core for the server, because interrupts tend to land on the first, and the first for the load.
     pub fn choose() -> io::Result<Cores> {
-        let allowed = sched_getaffinity(None)?;
-        let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
+        let mut cores = allowed_cores()?.into_iter();
         let load = cores.next().ok_or_else(|| io::Error::other("this process may use no core"))?;
         let server = cores.next_back().unwrap_or(load);
         Ok(Cores { server, load })
     }
-}
-
-/// Pins the calling thread, and what it will spawn, to `core`.
-pub fn pin(core: usize) -> io::Result<()> {
-    let mut only = CpuSet::new();
-    only.set(core);
-    Ok(sched_setaffinity(None, &only)?)
 }
 
 /// Runs `work` on a new thread that is pinned to `core` and waits for it: the pinning ends with the thread.
@@ -46,7 +39,8 @@ pub fn on_core<T: Send>(core: usize, work: impl FnOnce() -> io::Result<T> + Send
     })
 }
 
-#[cfg(test)]
+// Windows tells no thread what it is pinned to.
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 
@@ -54,9 +48,7 @@ mod tests {
     fn pinned_work_sees_only_its_core() {
         let cores = Cores::choose().unwrap();
         for core in [cores.server, cores.load] {
-            let seen = on_core(core, || Ok(sched_getaffinity(None)?)).unwrap();
-            assert_eq!(seen.count(), 1);
-            assert!(seen.is_set(core));
+            assert_eq!(on_core(core, allowed_cores).unwrap(), [core]);
         }
     }
 }

@@ -157,7 +157,9 @@ impl Contest<'_> {
             outcome: out.unwrap_or_else(|| {
                 let ratio = contestant.against.and_then(|Against { place: other, number }| {
                     let pairs = samples[place].iter().zip(&samples[other]);
-                    let quotients = pairs.map(|(own, other)| number.of(own) / number.of(other));
+                    // Where the clock of CPU time is coarse, a turn may have used none.
+                    let quotients =
+                        pairs.map(|(own, other)| number.of(own) / number.of(other)).filter(|x| x.is_finite());
                     Some(Ratio {
                         against: self.contestants[other].name.clone(),
                         of: number,

@@ -16,7 +16,7 @@ use super::clock::CpuClock;
 use super::contest::{Against, Contest, Contestant, Goal, Number, Sample};
 use super::load::Load;
 use super::plan::Plan;
-use super::raw::{self, Serve};
+use super::raw;
 use super::work::Work;
 use crate::echo_loop::EchoLoop;
 
@@ -27,12 +27,8 @@ const CELLS: [(usize, usize); 3] = [(64, 64), (1000, 64), (64, 16 * 1024)];
 pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
     let cell = |(connections, size)| {
         let by_hand =
-            |name, serve: Serve| Contestant::by_hand(name, move || turn(plan, Work::once(connections, size), serve));
-        let mut contestants = vec![
-            by_hand("by hand, epoll", raw::epoll::serve),
-            by_hand("by hand, io_uring", raw::uring::serve),
-            by_hand("by hand, io_uring multishot", raw::multishot::serve),
-        ];
+            |(name, serve)| Contestant::by_hand(name, move || turn(plan, Work::once(connections, size), serve));
+        let mut contestants: Vec<_> = raw::servers::ALL.into_iter().map(by_hand).collect();
         contestants.extend(plan.backends.iter().map(|candidate| {
             let (place, goal) = match candidate.backend {
                 Backend::Uring => (1, Some(Goal::RatioAtMost(1.03))),

@@ -1,10 +1,12 @@
 //! Files: random reads of blocks, from the page cache or past it.
 
+#[cfg_attr(target_os = "linux", path = "file/linux.rs")]
+#[cfg_attr(windows, path = "file/windows.rs")]
+mod here;
+
 use std::cell::Cell;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -14,15 +16,15 @@ use super::affinity::on_core;
 use super::clock::process_cpu;
 use super::contest::{Against, Contest, Contestant, Goal, Number, Sample};
 use super::plan::Plan;
-use super::raw;
 use super::raw::block::{BLOCK, Block};
+pub use here::{Blocks, open};
 
 const BLOCKS: u64 = 16 * 1024;
 
 /// How random blocks are read.
 #[derive(Clone, Copy, Debug)]
 pub struct Reads {
-    /// Past the page cache (`O_DIRECT`): a disk is measured with the queue.
+    /// Past the page cache (`O_DIRECT`, `FILE_FLAG_NO_BUFFERING`): a disk is measured with the queue.
     pub direct: bool,
     /// Reads in flight.
     pub depth: usize,
@@ -33,35 +35,37 @@ pub fn contests(plan: &Plan) -> io::Result<Vec<Contest<'_>>> {
     Ok(vec![reads(plan, Reads { direct: false, depth: 64 }, &Rc::new(create()?))])
 }
 
-/// The bare ring, plain `pread`, and each backend. `file` is from [`create`].
-pub fn reads<'a>(plan: &'a Plan, reads: Reads, file: &Rc<File>) -> Contest<'a> {
+/// The bare queue, plain calls that wait, and each backend. `file` is from [`create`].
+pub fn reads<'a>(plan: &'a Plan, reads: Reads, file: &Rc<Blocks>) -> Contest<'a> {
     let Reads { direct, depth } = reads;
-    let opened = open(file, direct).map(Rc::new).map_err(|error| format!("direct I/O on this file system: {error}"));
-    let contestant = |name: &str, turn: fn(&Plan, &File, usize) -> io::Result<Sample>| {
-        let (file, here) = (opened.clone(), opened.clone().map(drop));
-        Contestant::new(name, None, here, move || turn(plan, file.as_ref().expect("it is open here"), depth))
-    };
-    let mut contestants =
-        vec![contestant("by hand, io_uring", ring_turn), contestant("by hand, pread one by one", pread_turn)];
+    let opens = open(file, direct).map(drop).map_err(|error| format!("direct I/O on this file system: {error}"));
+    let mut contestants: Vec<_> = here::BY_HAND
+        .into_iter()
+        .map(|(name, turn)| {
+            let file = file.clone();
+            Contestant::new(name, None, opens.clone(), move || turn(plan, &file, direct, depth))
+        })
+        .collect();
     for candidate in &plan.backends {
-        let file = opened.clone();
+        let file = file.clone();
         let (place, goal) = match candidate.backend {
             Backend::Uring => (0, Some(Goal::RatioAtLeast(0.97))),
+            Backend::Iocp => (0, None),
             _ => (1, None), // Its threads do what pread does.
         };
         let against = Against { place, number: Number::Rate };
         let mut contestant = candidate.contestant(Some(against), goal, move |backend| {
-            let file: &File = file.as_ref().expect("it is open here");
+            let file = open(&file, direct)?;
             let turn = || {
                 let port = Port::builder().backend(backend).build()?;
                 timed(plan, depth, |blocks| by_port(port, file, depth, blocks))
             };
             match backend {
-                Backend::Uring => pinned(plan, turn),
+                Backend::Uring | Backend::Iocp => pinned(plan, turn),
                 _ => turn(), // The threads of the pool would inherit the pinning.
             }
         });
-        if let Err(why) = &opened {
+        if let Err(why) = &opens {
             contestant.turn = Err(why.clone());
         }
         contestants.push(contestant);
@@ -76,38 +80,21 @@ pub fn reads<'a>(plan: &'a Plan, reads: Reads, file: &Rc<File>) -> Contest<'a> {
     }
 }
 
-fn ring_turn(plan: &Plan, file: &File, depth: usize) -> io::Result<Sample> {
-    pinned(plan, || {
-        let mut ring = raw::ring::bare(depth as u32)?;
-        timed(plan, depth, |blocks| raw::read::ring(&mut ring, file, vec![Block::new(); depth], blocks, check))
-    })
-}
-
-fn pread_turn(plan: &Plan, file: &File, _: usize) -> io::Result<Sample> {
-    pinned(plan, || timed(plan, 1, |blocks| raw::read::pread(file, Block::new(), blocks, check)))
-}
-
 /// Runs `turn` on the calling thread's behalf, on the server's core.
 pub fn pinned(plan: &Plan, turn: impl FnOnce() -> io::Result<Sample> + Send) -> io::Result<Sample> {
     on_core(plan.cores.server, turn)
 }
 
-/// A file that has no name and is gone with the last descriptor. Each block begins with its number.
-pub fn create() -> io::Result<File> {
-    let mut file = tempfile::tempfile()?;
+/// A file that is gone with the value. Each block begins with its number.
+pub fn create() -> io::Result<Blocks> {
+    let mut blocks = here::empty()?;
     let mut block = vec![0; BLOCK];
     for number in 0..BLOCKS {
         block[..8].copy_from_slice(&number.to_le_bytes());
-        file.write_all(&block)?;
+        blocks.write_all(&block)?;
     }
-    file.sync_all()?;
-    Ok(file)
-}
-
-/// Opens the file anew, past the page cache if that is asked for.
-pub fn open(file: &File, direct: bool) -> io::Result<File> {
-    let flags = if direct { libc::O_DIRECT } else { 0 };
-    OpenOptions::new().read(true).custom_flags(flags).open(format!("/proc/self/fd/{}", file.as_raw_fd()))
+    here::file(&blocks).sync_all()?;
+    Ok(blocks)
 }
 
 /// Whether `bytes` are those of the block.
@@ -137,8 +124,8 @@ pub fn timed(
     Ok(Sample::of(read.get(), start.elapsed(), process_cpu() - cpu))
 }
 
-fn by_port(mut port: Port, file: &File, depth: usize, blocks: &mut dyn Iterator<Item = u64>) -> io::Result<()> {
-    let file = port.attach(file.try_clone()?)?;
+fn by_port(mut port: Port, file: File, depth: usize, blocks: &mut dyn Iterator<Item = u64>) -> io::Result<()> {
+    let file = port.attach(file)?;
     let offset = |block| block * BLOCK as u64;
     let mut busy = 0;
     for block in (&mut *blocks).take(depth) {

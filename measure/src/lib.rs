@@ -2,11 +2,12 @@
 //!
 //! A benchmark ([`echo`], [`nop`] ...) is a list of contests; a contest is one piece of work and the ways to do it, which
 //! take turns. The contests here have the backends of Anyport, and the loops by hand in [`raw`]; `bench/` adds everyone
-//! else. For Linux only, like the loops by hand.
+//! else. For Linux and Windows only, like the loops by hand.
 
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 
 pub mod affinity;
+#[cfg_attr(windows, path = "calls_uncounted.rs")]
 pub mod calls;
 pub mod clock;
 pub mod contest;
@@ -25,5 +26,6 @@ pub mod raw;
 pub mod ready;
 pub mod report;
 pub mod stats;
+mod sys;
 pub mod timer;
 pub mod work;

@@ -1,12 +1,13 @@
 //! What the benchmarks ran on.
 
 use std::fmt;
-use std::fs;
 use std::thread;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::affinity::Cores;
+use super::sys::{self, CPU_TICK};
 
 /// The facts without which a number means nothing.
 #[derive(Debug, Serialize)]
@@ -21,6 +22,8 @@ pub struct Machine {
     pub load_core: usize,
     /// System and release of its kernel.
     pub kernel: String,
+    /// The version of Wine that plays Windows; `None`: the system is what it says.
+    pub wine: Option<String>,
     /// Of this program.
     pub version: &'static str,
     /// Whether this program was built without optimisation, which makes its numbers worthless.
@@ -30,16 +33,13 @@ pub struct Machine {
 impl Machine {
     /// Asks the system.
     pub fn describe(cores: Cores) -> Machine {
-        let uname = rustix::system::uname();
-        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         Machine {
-            processor: model
-                .map_or_else(|| uname.machine().to_string_lossy().into_owned(), |(_, name)| name.to_owned()),
+            processor: sys::processor(),
             cores: thread::available_parallelism().map_or(1, |cores| cores.get()),
             server_core: cores.server,
             load_core: cores.load,
-            kernel: format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy()),
+            kernel: sys::system(),
+            wine: sys::wine(),
             version: env!("CARGO_PKG_VERSION"),
             debug_build: cfg!(debug_assertions),
         }
@@ -53,6 +53,12 @@ impl fmt::Display for Machine {
             write!(f, "Only one core: what is measured and its load share core {}.", self.load_core)?;
         } else {
             write!(f, "What is measured runs on core {}, its load on core {}.", self.server_core, self.load_core)?;
+        }
+        if CPU_TICK > Duration::from_millis(1) {
+            write!(f, "\nCPU time is counted in steps of {} ms here.", CPU_TICK.as_secs_f64() * 1e3)?;
+        }
+        if let Some(version) = &self.wine {
+            write!(f, "\nUNDER WINE {version}: that it runs is shown; the numbers say nothing about Windows.")?;
         }
         if self.debug_build {
             write!(f, "\nA DEBUG BUILD: build with --release before you believe a number.")?;

@@ -18,13 +18,13 @@ const BY_HAND: Against = Against { place: 0, number: Number::Rate };
 /// Nops submitted at once.
 pub const BATCH: usize = 64;
 
-/// The bare ring and each backend.
+/// The bare queue and each backend.
 pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
     let batches = batches(plan);
-    let mut contestants = vec![Contestant::by_hand("by hand, io_uring", move || {
+    let mut contestants = vec![Contestant::by_hand(raw::nop::NAME, move || {
         on_core(plan.cores.server, || {
-            let mut ring = raw::ring::bare(BATCH as u32)?;
-            timed(batches, || raw::nop::run(&mut ring, BATCH, batches))
+            let mut queue = raw::nop::open(BATCH)?;
+            timed(batches, || raw::nop::run(&mut queue, BATCH, batches))
         })
     })];
     contestants.extend(plan.backends.iter().map(|candidate| {

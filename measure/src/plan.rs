@@ -7,6 +7,7 @@ use anyport::Backend;
 
 use super::affinity::Cores;
 use super::contest::{Against, Contestant, Goal, Sample};
+use super::sys::{CPU_TICK, wine};
 
 /// What all benchmarks of a run have in common.
 #[derive(Clone, Debug)]
@@ -27,13 +28,16 @@ impl Plan {
         self.rounds
     }
 
-    /// How long one turn measures, when it goes by time.
+    /// How long one turn measures, when it goes by time: many steps of the clock of CPU time.
     pub fn window(&self) -> Duration {
-        Duration::from_millis(if self.quick { 60 } else { 400 })
+        let (least, steps) = if self.quick { (60, 16) } else { (400, 64) };
+        Duration::from_millis(least).max(CPU_TICK * steps)
     }
 
-    /// How many operations one turn measures, when it goes by their number: `full`, or a tenth of it.
+    /// How many operations one turn measures, when it goes by their number: `full`, or a tenth of it. Under Wine, where
+    /// every system call asks another process, a tenth of that.
     pub fn scaled(&self, full: usize) -> usize {
+        let full = if wine().is_some() { full / 10 } else { full };
         if self.quick { full / 10 } else { full }
     }
 }

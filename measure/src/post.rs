@@ -30,7 +30,7 @@ pub trait Way: Copy + Send {
     fn receive(self, inbox: Self::Inbox, take: &mut dyn FnMut(u64) -> bool) -> io::Result<()>;
 }
 
-/// A channel with an eventfd.
+/// A channel, and what wakes its receiver.
 #[derive(Clone, Copy)]
 struct ByHand;
 
@@ -83,7 +83,7 @@ pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
 type Kind = for<'a> fn(&'a Plan) -> Contest<'a>;
 
 fn flood(plan: &Plan) -> Contest<'_> {
-    let mut contestants = vec![Contestant::by_hand("by hand, mpsc + eventfd", move || flood_turn(plan, ByHand))];
+    let mut contestants = vec![Contestant::by_hand(channel::NAME, move || flood_turn(plan, ByHand))];
     contestants.extend(plan.backends.iter().map(|candidate| {
         let goal = Goal::RateAtLeast(6e6);
         candidate.contestant(Some(BY_HAND), Some(goal), move |backend| flood_turn(plan, ByPort(backend)))
@@ -109,7 +109,7 @@ pub fn flood_turn(plan: &Plan, way: impl Way) -> io::Result<Sample> {
 }
 
 fn wake(plan: &Plan) -> Contest<'_> {
-    let mut contestants = vec![Contestant::by_hand("by hand, mpsc + eventfd", move || wake_turn(plan, ByHand))];
+    let mut contestants = vec![Contestant::by_hand(channel::NAME, move || wake_turn(plan, ByHand))];
     contestants.extend(
         plan.backends.iter().map(|candidate| {
             candidate.contestant(Some(BY_HAND), None, move |backend| wake_turn(plan, ByPort(backend)))

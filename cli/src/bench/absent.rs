@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::failure::Failure;
 
-/// Measure each backend next to loops written by hand (on Linux only, so far)
+/// Measure each backend next to loops written by hand (on Linux and Windows only, so far)
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
     /// Not on this system
@@ -14,5 +14,5 @@ pub(crate) struct Bench {
 
 /// Says why not.
 pub(crate) fn run(_: Bench) -> Result<(), Failure> {
-    Err(Failure::input("the loops to compare with are written for Linux only; run the benchmarks there"))
+    Err(Failure::input("the loops to compare with are written for Linux and Windows only; run the benchmarks there"))
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use anyport::Backend;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use measure::affinity::Cores;
 use measure::contest::Contest;
@@ -20,7 +19,7 @@ use measure::report::Report;
 use measure::{echo, file, nop, post, ready, timer};
 
 use crate::failure::Failure;
-use crate::{args, output};
+use crate::{args, descriptors, output};
 
 /// Measure each backend next to loops written by hand on the same system calls
 ///
@@ -85,7 +84,9 @@ pub(crate) fn run(options: Bench) -> Result<(), Failure> {
         ));
     }
     let cores = Cores::choose()?;
-    allow_descriptors(16384)?;
+    // The echo benchmark holds both ends of a thousand connections, the readiness benchmark ten thousand idle sockets.
+    // What the limit is not enough for fails with the system's own message.
+    descriptors::raise_limit();
     let backends = if options.backends.is_empty() { Backend::ALL.to_vec() } else { options.backends };
     let rounds = if options.quick { 3 } else { 9 };
     let plan =
@@ -120,17 +121,4 @@ pub(crate) fn run(options: Bench) -> Result<(), Failure> {
         return Err(Failure::Runtime("a benchmark went wrong; the report says which".to_owned()));
     }
     Ok(())
-}
-
-/// Raises the limit of open descriptors to `wanted` where the hard limit allows it: the echo benchmark holds both ends of
-/// its thousand connections, the readiness benchmark ten thousand idle sockets. What that is not enough for fails with the system's own message.
-fn allow_descriptors(wanted: u64) -> io::Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= wanted);
-    if enough(limit.current) {
-        return Ok(());
-    }
-    let current = if enough(limit.maximum) { Some(wanted) } else { limit.maximum };
-    let raised = Rlimit { current, maximum: limit.maximum };
-    Ok(setrlimit(Resource::Nofile, raised)?)
 }

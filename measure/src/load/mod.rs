@@ -3,16 +3,21 @@
 //!
 //! A warm-up compares every byte; in the measured window lengths are enough.
 
+#[cfg(target_os = "linux")]
 mod epoll;
+#[cfg_attr(target_os = "linux", path = "linux.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod here;
+#[cfg(target_os = "linux")]
 mod uring;
 
+pub use here::connect;
+
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::fd::AsRawFd;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use socket2::{Domain, Socket, Type};
 
 use super::work::Work;
 
@@ -90,30 +95,9 @@ impl Load {
         let step = self.connections.len() / self.active;
         let active: Vec<&TcpStream> = self.connections.iter().step_by(step).take(self.active).collect();
         let mut meter = Meter::start(ramp, window, probe);
-        match super::raw::ring::bare((2 * active.len() + 1).next_power_of_two() as u32) {
-            Ok(ring) => uring::drive(ring, &active, &self.message, &mut meter)?,
-            Err(_) => epoll::drive(&active, &self.message, &mut meter)?,
-        }
+        here::drive(&active, &self.message, &mut meter)?;
         meter.lap.ok_or_else(|| io::Error::other("the load ended before its time"))
     }
-}
-
-/// Connects to the server. Many connections come from many addresses, so that no address runs out of ports.
-pub fn connect(addr: SocketAddr, place: usize) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    // The system chooses the port only when it knows the peer: one is in use only if all four of the addresses and ports are.
-    let on: libc::c_int = 1;
-    let (value, length) = ((&raw const on).cast(), size_of_val(&on) as u32);
-    // SAFETY: the option takes an int, which is read during the call only.
-    if unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_IP, libc::IP_BIND_ADDRESS_NO_PORT, value, length) } != 0
-    {
-        return Err(io::Error::last_os_error());
-    }
-    let source = Ipv4Addr::new(127, 0, 0, 2 + (place / 8192 % 128) as u8);
-    socket.bind(&SocketAddr::from((source, 0)).into())?;
-    socket.connect(&addr.into())?;
-    socket.set_tcp_nodelay(true)?;
-    Ok(socket.into())
 }
 
 /// Sends `message`, marked with a number, and compares what comes back.
@@ -202,13 +186,14 @@ mod tests {
             let (send_clock, clock) = mpsc::channel();
             let server = thread::spawn(move || {
                 send_clock.send(CpuClock::of_this_thread().unwrap()).unwrap();
-                super::super::raw::epoll::serve(listener, &Work::once(5, size))
+                let (_, serve) = super::super::raw::servers::ALL[0];
+                serve(listener, &Work::once(5, size))
             });
             let mut load = Load::connect(addr, &Work::once(5, size)).unwrap();
             if size < 3_000_000 {
                 load.compare().unwrap(); // It reads only when all is written, which must fit.
             }
-            let window = Duration::from_millis(30);
+            let window = Duration::from_millis(30).max(4 * super::super::sys::CPU_TICK);
             let clock: CpuClock = clock.recv().unwrap();
             let probe = || clock.read();
             let mut meter = Meter::start(window / 3, window, &probe);
@@ -222,19 +207,13 @@ mod tests {
     }
 
     #[test]
-    fn the_load_on_epoll_brings_every_message_back() {
-        drives(epoll::drive);
+    fn the_load_of_this_system_brings_every_message_back() {
+        drives(here::drive);
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
-    fn the_load_on_io_uring_brings_every_message_back() {
-        if let Err(error) = super::super::raw::ring::bare(16) {
-            println!("skipped: io_uring: {error}");
-            return;
-        }
-        drives(|connections, message, meter| {
-            let ring = super::super::raw::ring::bare(16)?;
-            uring::drive(ring, connections, message, meter)
-        });
+    fn the_load_on_epoll_brings_every_message_back() {
+        drives(epoll::drive);
     }
 }

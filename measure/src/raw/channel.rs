@@ -12,6 +12,9 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{Errno, write};
 
+/// The contestant.
+pub const NAME: &str = "by hand, mpsc + eventfd";
+
 /// The receiving end, which sleeps in epoll.
 pub struct Inbox {
     values: mpsc::Receiver<u64>,

@@ -3,15 +3,32 @@
 //! assume what a benchmark guarantees: so many peers at once, that behave.
 
 pub mod block;
+#[cfg(target_os = "linux")]
 pub mod buf_ring;
+#[cfg_attr(windows, path = "windows/channel.rs")]
 pub mod channel;
+#[cfg(windows)]
+#[path = "windows/completion_port.rs"]
+pub mod completion_port;
+#[cfg(target_os = "linux")]
 pub mod epoll;
+#[cfg(windows)]
+#[path = "windows/iocp.rs"]
+pub mod iocp;
+#[cfg(target_os = "linux")]
 pub mod multishot;
+#[cfg_attr(windows, path = "windows/nop.rs")]
 pub mod nop;
+#[cfg_attr(windows, path = "windows/read.rs")]
 pub mod read;
+#[cfg(target_os = "linux")]
 pub mod ring;
+#[cfg_attr(windows, path = "windows/servers.rs")]
+pub mod servers;
 pub mod timers;
+#[cfg(target_os = "linux")]
 pub mod udp;
+#[cfg(target_os = "linux")]
 pub mod uring;
 
 use std::io;
@@ -31,13 +48,16 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    /// The servers by name; those on io_uring only where it is not refused.
+    /// The servers that run here.
     fn servers() -> Vec<(&'static str, Serve)> {
-        let mut servers: Vec<(&str, Serve)> = vec![("epoll", epoll::serve)];
-        match ring::bare(8) {
-            Ok(_) => servers.extend([("io_uring", uring::serve as Serve), ("multishot", multishot::serve)]),
-            Err(error) => println!("skipped: io_uring: {error}"),
-        }
+        let mut servers = servers::ALL.to_vec();
+        servers.retain(|(name, _)| match servers::refusal(name) {
+            None => true,
+            Some(why) => {
+                println!("skipped: {name}: {why}");
+                false
+            }
+        });
         servers
     }
 
@@ -72,9 +92,9 @@ mod tests {
             let mut peers: Vec<_> = (0..3).map(|_| TcpStream::connect(addr).unwrap()).collect();
             while let Some(mut peer) = peers.pop() {
                 let mut echoed = [0; 5];
-                peer.write_all(&name.as_bytes()[..4]).unwrap();
+                peer.write_all(&name.as_bytes()[9..13]).unwrap();
                 peer.read_exact(&mut echoed[..4]).unwrap();
-                assert_eq!(echoed[..4], name.as_bytes()[..4]);
+                assert_eq!(echoed[..4], name.as_bytes()[9..13]);
                 assert!(!server.is_finished(), "{name} left its peers");
             }
             server.join().unwrap().unwrap();

@@ -4,7 +4,15 @@ use std::io;
 
 use io_uring::{IoUring, opcode};
 
-use super::ring::{enter, push};
+use super::ring::{bare, enter, push};
+
+/// The contestant.
+pub const NAME: &str = "by hand, io_uring";
+
+/// A ring with room for a batch.
+pub fn open(batch: usize) -> io::Result<IoUring> {
+    bare(batch as u32)
+}
 
 /// Submits `batch` nops at once and takes their completions, `batches` times. The queue of `ring` has room for a batch.
 pub fn run(ring: &mut IoUring, batch: usize, batches: usize) -> io::Result<()> {

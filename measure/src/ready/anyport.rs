@@ -1,13 +1,12 @@
 //! The poller of this library.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use anyport::Backend;
 use anyport::poller::{Events, Interest, Mode, Poller};
 
-use super::{ACTIVE, How, Watcher, read_all};
+use super::{ACTIVE, How, Source, Watcher, read_all};
 
 pub(super) struct Own {
     poller: Poller,
@@ -32,15 +31,15 @@ impl Watcher for Own {
         Ok(Own { poller: builder.build()?, events: Events::with_capacity(ACTIVE) })
     }
 
-    fn add(&mut self, source: BorrowedFd<'_>, key: usize, how: How) -> io::Result<()> {
+    fn add(&mut self, source: Source<'_>, key: usize, how: How) -> io::Result<()> {
         self.poller.add(source, key, Interest::READABLE, how.into())
     }
 
-    fn modify(&mut self, source: BorrowedFd<'_>, key: usize, how: How) -> io::Result<()> {
+    fn modify(&mut self, source: Source<'_>, key: usize, how: How) -> io::Result<()> {
         self.poller.modify(source, key, Interest::READABLE, how.into())
     }
 
-    fn delete(&mut self, source: BorrowedFd<'_>) -> io::Result<()> {
+    fn delete(&mut self, source: Source<'_>) -> io::Result<()> {
         self.poller.delete(source)
     }
 
@@ -51,7 +50,7 @@ impl Watcher for Own {
         Ok(())
     }
 
-    fn drain(&mut self, source: BorrowedFd<'_>) -> io::Result<()> {
+    fn drain(&mut self, source: Source<'_>) -> io::Result<()> {
         read_all(source)?;
         self.poller.rearm(source, Interest::READABLE)
     }

@@ -1,12 +1,11 @@
 //! Why epoll exists: 32 active sockets beside more and more idle ones, on epoll and on poll(2).
 
 use std::io;
-use std::os::fd::AsFd;
 
 use ::anyport::{Backend, Poller};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use super::anyport::Own;
+use super::sockets::{Sleeper, as_sleeping_source, sleeper};
 use super::{ACTIVE, How, Sample, Took, Watcher, events, on_core};
 use crate::contest::{Contest, Contestant};
 use crate::plan::Plan;
@@ -41,19 +40,17 @@ pub(super) fn contests(plan: &Plan) -> Vec<Contest<'_>> {
 }
 
 fn turn(plan: &Plan, backend: Backend, idle: usize) -> io::Result<Sample> {
-    let family = (AddressFamily::UNIX, SocketType::DGRAM);
-    let sleepers: Result<Vec<_>, _> =
-        (0..idle).map(|_| socket_with(family.0, family.1, SocketFlags::CLOEXEC, None)).collect();
+    let sleepers: io::Result<Vec<Sleeper>> = (0..idle).map(|_| sleeper()).collect();
     let sleepers = sleepers.map_err(|error| {
         io::Error::new(error.kind(), format!("{idle} idle sockets: {error}; raise the limit of open files (ulimit -n)"))
     })?;
     let Took { operations, wall, cpu } = on_core(plan.cores.server, || {
         let mut watcher = Own::new(Some(backend))?;
         for sleeper in &sleepers {
-            watcher.add(sleeper.as_fd(), usize::MAX - 1, How::Level)?;
+            watcher.add(as_sleeping_source(sleeper), usize::MAX - 1, How::Level)?;
         }
         // poll(2) looks at each of them each time.
-        let count = if backend == Backend::Epoll { 200_000 } else { 100_000_000 / (ACTIVE + idle) / 10 };
+        let count = if backend == Backend::Poll { 100_000_000 / (ACTIVE + idle) / 10 } else { 200_000 };
         events(&mut watcher, ACTIVE, plan.scaled(count).max(20 * ACTIVE), How::Level)
     })?;
     Ok(Sample::of(operations, wall, cpu))

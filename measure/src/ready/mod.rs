@@ -5,20 +5,21 @@
 //! documentation says; the peers (`polling`, `mio`) are here with the feature `peers`.
 
 mod anyport;
+#[cfg_attr(windows, path = "windows/by_hand.rs")]
 mod by_hand;
 mod idle;
-#[cfg(feature = "peers")]
+#[cfg(all(feature = "peers", target_os = "linux"))]
 mod mio;
-#[cfg(feature = "peers")]
+#[cfg(all(feature = "peers", target_os = "linux"))]
 mod polling;
+#[cfg_attr(windows, path = "windows/sockets.rs")]
+mod sockets;
 
 use std::io;
-use std::os::fd::BorrowedFd;
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use ::anyport::{Backend, Poller};
-use rustix::io::Errno;
+use sockets::{Source, Stream, as_source, pair, read, write};
 
 use super::affinity::on_core;
 use super::calls;
@@ -49,23 +50,23 @@ trait Watcher: Sized {
 
     /// With room for as many events as there are active sources.
     fn new(backend: Option<Backend>) -> io::Result<Self>;
-    fn add(&mut self, source: BorrowedFd<'_>, key: usize, how: How) -> io::Result<()>;
-    fn modify(&mut self, source: BorrowedFd<'_>, key: usize, how: How) -> io::Result<()>;
-    fn delete(&mut self, source: BorrowedFd<'_>) -> io::Result<()>;
+    fn add(&mut self, source: Source<'_>, key: usize, how: How) -> io::Result<()>;
+    fn modify(&mut self, source: Source<'_>, key: usize, how: How) -> io::Result<()>;
+    fn delete(&mut self, source: Source<'_>) -> io::Result<()>;
     /// Waits with a time-out, as programs with timers do, and leaves the keys of what is ready in `ready`.
     fn wait(&mut self, timeout: Duration, ready: &mut Vec<usize>) -> io::Result<()>;
     /// Reads until the call would block, in the way that the next edge asks for.
-    fn drain(&mut self, source: BorrowedFd<'_>) -> io::Result<()> {
+    fn drain(&mut self, source: Source<'_>) -> io::Result<()> {
         read_all(source)
     }
 }
 
 /// Reads until the call would block.
-fn read_all(source: BorrowedFd<'_>) -> io::Result<()> {
+fn read_all(source: Source<'_>) -> io::Result<()> {
     loop {
-        match rustix::io::read(source, &mut [0u8; 64]) {
-            Err(Errno::AGAIN) => return Ok(()),
-            Err(error) => return Err(error.into()),
+        match read(source, &mut [0u8; 64]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => {}
         }
@@ -74,15 +75,15 @@ fn read_all(source: BorrowedFd<'_>) -> io::Result<()> {
 
 /// Socket pairs; the near ends are non-blocking.
 struct Pairs {
-    near: Vec<UnixStream>,
-    far: Vec<UnixStream>,
+    near: Vec<Stream>,
+    far: Vec<Stream>,
 }
 
 impl Pairs {
     fn new(count: usize) -> io::Result<Pairs> {
         let (mut near, mut far) = (Vec::new(), Vec::new());
         for _ in 0..count {
-            let (one, other) = UnixStream::pair()?;
+            let (one, other) = pair()?;
             one.set_nonblocking(true)?;
             near.push(one);
             far.push(other);
@@ -107,9 +108,8 @@ fn timed(operations: impl FnOnce() -> io::Result<usize>) -> io::Result<Took> {
 }
 
 fn add_and_delete<W: Watcher>(watcher: &mut W, count: usize) -> io::Result<Took> {
-    use std::os::fd::AsFd;
     let pairs = Pairs::new(MANY / 2)?;
-    let sources: Vec<_> = pairs.near.iter().chain(&pairs.far).map(AsFd::as_fd).collect();
+    let sources: Vec<_> = pairs.near.iter().chain(&pairs.far).map(as_source).collect();
     timed(|| {
         let rounds = count.div_ceil(2 * MANY);
         for _ in 0..rounds {
@@ -125,9 +125,8 @@ fn add_and_delete<W: Watcher>(watcher: &mut W, count: usize) -> io::Result<Took>
 }
 
 fn modify<W: Watcher>(watcher: &mut W, count: usize) -> io::Result<Took> {
-    use std::os::fd::AsFd;
     let pairs = Pairs::new(MANY / 2)?;
-    let sources: Vec<_> = pairs.near.iter().chain(&pairs.far).map(AsFd::as_fd).collect();
+    let sources: Vec<_> = pairs.near.iter().chain(&pairs.far).map(as_source).collect();
     for (key, source) in sources.iter().enumerate() {
         watcher.add(*source, key, How::Edge)?;
     }
@@ -144,13 +143,12 @@ fn modify<W: Watcher>(watcher: &mut W, count: usize) -> io::Result<Took> {
 
 /// A byte travels through each pair, over and over.
 fn events<W: Watcher>(watcher: &mut W, active: usize, count: usize, how: How) -> io::Result<Took> {
-    use std::os::fd::AsFd;
     let pairs = Pairs::new(active)?;
     for (key, near) in pairs.near.iter().enumerate() {
-        watcher.add(near.as_fd(), key, how)?;
+        watcher.add(as_source(near), key, how)?;
     }
     for far in &pairs.far {
-        rustix::io::write(far, b"x")?;
+        write(far, b"x")?;
     }
     let mut ready = Vec::with_capacity(ACTIVE);
     timed(|| {
@@ -161,13 +159,13 @@ fn events<W: Watcher>(watcher: &mut W, active: usize, count: usize, how: How) ->
                 return Err(io::Error::other("nothing is ready, though a byte is in each pair"));
             }
             for &key in &ready {
-                let near = pairs.near[key].as_fd();
+                let near = as_source(&pairs.near[key]);
                 if how == How::Edge {
                     watcher.drain(near)?;
-                } else if rustix::io::read(near, &mut [0u8; 64])? != 1 {
+                } else if read(near, &mut [0u8; 64])? != 1 {
                     return Err(io::Error::other("not the one byte that was sent"));
                 }
-                rustix::io::write(&pairs.far[key], b"x")?;
+                write(&pairs.far[key], b"x")?;
                 if how == How::Oneshot {
                     watcher.modify(near, key, how)?;
                 }
@@ -223,14 +221,14 @@ fn everybody<'a>(
     count: usize,
     by_hand: Work<by_hand::ByHand>,
     own: Work<anyport::Own>,
-    #[cfg(feature = "peers")] polling: Option<Work<polling::Polling>>,
-    #[cfg(feature = "peers")] mio: Option<Work<mio::Mio>>,
+    #[cfg(all(feature = "peers", target_os = "linux"))] polling: Option<Work<polling::Polling>>,
+    #[cfg(all(feature = "peers", target_os = "linux"))] mio: Option<Work<mio::Mio>>,
 ) -> Vec<Contestant<'a>> {
     let mut all = vec![contestant(plan, None, count, by_hand)];
     all[0].against = None;
     let wanted = |backend: &&Backend| plan.backends.iter().any(|candidate| candidate.backend == **backend);
     all.extend(Poller::BACKENDS.iter().filter(wanted).map(|&backend| contestant(plan, Some(backend), count, own)));
-    #[cfg(feature = "peers")]
+    #[cfg(all(feature = "peers", target_os = "linux"))]
     {
         all.extend(polling.map(|work| contestant(plan, None, count, work)));
         all.extend(mio.map(|work| contestant(plan, None, count, work)));
@@ -252,9 +250,9 @@ pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
                     $count,
                     $does,
                     $does,
-                    #[cfg(feature = "peers")]
+                    #[cfg(all(feature = "peers", target_os = "linux"))]
                     $polling,
-                    #[cfg(feature = "peers")]
+                    #[cfg(all(feature = "peers", target_os = "linux"))]
                     $mio,
                 ),
             }
@@ -312,7 +310,7 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "peers")]
+    #[cfg(all(feature = "peers", target_os = "linux"))]
     #[test]
     fn the_peers_do_the_work() {
         works::<polling::Polling>(None, &ALL);
