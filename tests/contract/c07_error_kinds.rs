@@ -8,7 +8,6 @@ use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::panic::resume_unwind;
@@ -177,15 +176,6 @@ fn a_refused_datagram(backend: Backend) {
             _ => drop(done.unpack::<op::Send<&str>>().0.expect("it is sent")),
         }
     }
-}
-
-/// Waits until the system has something to tell: data, an end, an error.
-fn until_readable(what: &str, watched: impl AsFd) {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    eventually(what, || {
-        let mut watched = [PollFd::new(&watched, PollFlags::IN)];
-        poll(&mut watched, Some(&Timespec::default())).expect("poll") == 1
-    });
 }
 
 /// The near end of a TCP connection that its peer has reset.

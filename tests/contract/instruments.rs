@@ -2,7 +2,6 @@
 //! pass.
 
 use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
 use std::time::Duration;
 use std::{hint, io, thread};
 
@@ -20,7 +19,6 @@ pub(crate) fn tests() -> Vec<Case> {
             a_process_of_its_own_has_one_thread,
             mappings_are_counted_but_not_the_heaps,
             descriptors_are_listed_with_their_flags,
-            a_forbidden_call_fails_in_its_thread_only,
         ],
     }
 }
@@ -49,8 +47,8 @@ fn system_calls_of_this_thread_are_counted() {
         }
     });
     peer.finish();
-    assert_eq!((calls.of("sendto"), calls.of("recvfrom")), (10, 10), "{calls}");
-    assert_eq!(calls.except(&["sendto", "recvfrom"]).total(), 0, "{calls}");
+    assert_eq!((calls.of_any(SENDS), calls.of_any(RECVS)), (10, 10), "{calls}");
+    assert_eq!(calls.except(SENDS).except(RECVS).total(), 0, "{calls}");
 }
 
 fn a_peer_plays_its_script() {
@@ -66,8 +64,9 @@ fn a_peer_plays_its_script() {
     assert_piece(&sent, 2, 0);
     near.write_all(b"!").expect("write");
     assert_eq!(peer.finish(), [pattern(1, 6), b"!".to_vec()].concat());
-    let reset = near.read(&mut [0]).expect_err("the peer reset the connection");
-    assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
+    let reset = near.read(&mut [0]).map_err(|error| error.kind());
+    // Wine calls it an end (wine_lacks.rs).
+    assert!(reset == Err(io::ErrorKind::ConnectionReset) || is_wine(), "{reset:?}");
 }
 
 fn a_pattern_shows_shifts_and_swaps() {
@@ -90,34 +89,23 @@ fn mappings_are_counted_but_not_the_heaps() {
     let big = hint::black_box(vec![1u8; 10 << 20]);
     assert_eq!(mapped_beside_the_heap(), before, "the allocator's own mappings were counted");
     drop(big);
-    let flags = rustix::mm::MapFlags::PRIVATE;
-    let access = rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE;
-    // SAFETY: a new anonymous mapping at an address of the kernel's choice disturbs no memory in use.
-    let mapped = unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), 1 << 20, access, flags) };
-    let mapped = mapped.expect("a mapping");
+    let mapped = Mapped::new(1 << 20);
     assert_eq!(mapped_beside_the_heap() - before, 1 << 20);
-    // SAFETY: this is exactly the mapping made above, and nothing points into it.
-    unsafe { rustix::mm::munmap(mapped, 1 << 20) }.expect("unmap");
+    drop(mapped);
+    assert_eq!(mapped_beside_the_heap(), before);
 }
 
 fn descriptors_are_listed_with_their_flags() {
+    // The first child that is started leaves something behind on Wine.
+    let seen = seen_by_a_child();
     let before = descriptors();
     let (near, far) = unix_pair();
     let opened = descriptors().len() - before.len();
     assert_eq!(opened, 2);
-    assert!(close_on_exec(near.as_raw_fd()));
-    rustix::io::fcntl_setfd(&far, rustix::io::FdFlags::empty()).expect("clear close-on-exec");
-    assert!(!close_on_exec(far.as_raw_fd()));
+    assert!(close_on_exec(number(&near)));
+    have_inherited(&near);
+    assert!(!close_on_exec(number(&near)));
+    assert_ne!(seen_by_a_child(), seen, "a child has one more");
     drop((near, far));
     assert_eq!(descriptors(), before);
-}
-
-fn a_forbidden_call_fails_in_its_thread_only() {
-    let forbidden = thread::spawn(|| {
-        forbid(libc::SYS_pipe2, libc::EPERM);
-        io::pipe().map(drop)
-    });
-    let error = forbidden.join().expect("no panic").expect_err("the filter forbids it");
-    assert_eq!(error.raw_os_error(), Some(libc::EPERM));
-    io::pipe().expect("no filter in this thread");
 }

@@ -28,6 +28,7 @@ pub(crate) fn tests() -> Vec<Case> {
             the_environment_asks_like_the_builder,
             an_unknown_backend_in_the_environment_is_an_error,
             nothing_is_refused_without_a_reason,
+            a_forbidden_call_fails_in_its_thread_only,
         ],
         each_backend_isolated: [
             a_port_without_descriptors_left_is_an_error,
@@ -423,4 +424,15 @@ fn leaving_out_what_does_not_exist_is_an_error() {
     let error = made.expect_err("a typing error must not pass as a test of a fallback");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     assert_names(&error.to_string(), "warp drive");
+}
+
+/// The instrument itself.
+fn a_forbidden_call_fails_in_its_thread_only() {
+    let forbidden = std::thread::spawn(|| {
+        forbid(libc::SYS_pipe2, libc::EPERM);
+        io::pipe().map(drop)
+    });
+    let error = forbidden.join().expect("no panic").expect_err("the filter forbids it");
+    assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+    io::pipe().expect("no filter in this thread");
 }

@@ -44,7 +44,7 @@ promises! {
 }
 
 fn main() -> std::process::ExitCode {
-    if let Some(code) = support::run_if_tracer() {
+    if let Some(code) = support::run_if_instrument() {
         return code;
     }
     let check = |backend| watch::open(backend).map(drop).map_err(|error| error.to_string());

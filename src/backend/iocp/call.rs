@@ -186,10 +186,13 @@ impl Iocp {
             RawOp::Send { buf, len, .. } => unsafe { send(entry, block, buf, len) },
             // SAFETY: as above.
             RawOp::SendMsg { scratch } => unsafe { send_message(entry, block, &mut *scratch) },
+            RawOp::ReadAt { .. } | RawOp::WriteAt { .. } if entry.kind != Kind::File => {
+                Issued::error(ERROR_SEEK_ON_DEVICE)
+            }
             // SAFETY: as above.
-            RawOp::ReadAt { buf, len, offset } => unsafe { read_at(entry, block, buf, len, offset) },
+            RawOp::ReadAt { buf, len, offset } => unsafe { read(entry, block, buf, len, offset) },
             // SAFETY: as above.
-            RawOp::WriteAt { buf, len, offset } => unsafe { write_at(entry, block, buf, len, offset) },
+            RawOp::WriteAt { buf, len, offset } => unsafe { write(entry, block, buf, len, offset) },
             RawOp::Connect { scratch, .. } => {
                 // SAFETY: as above.
                 let scratch = unsafe { &*scratch };
@@ -335,16 +338,9 @@ pub(super) unsafe fn receive(
     len: usize,
     sink: Option<WSABUF>,
 ) -> Issued {
-    let object = entry.raw();
-    let mut bytes = 0;
     if !entry.kind.is_socket() {
-        let offset = if entry.kind == Kind::File { entry.notes.position } else { 0 };
         // SAFETY: the caller's.
-        let succeeded = unsafe {
-            let memory = Block::prepare(block, offset);
-            ReadFile(object.handle(), buf, cut(len), &mut bytes, memory)
-        };
-        return Issued::of_handle(succeeded, bytes, block, &entry.notes);
+        return unsafe { read(entry, block, buf, cut(len), entry.notes.position) };
     }
     let mut list = [WSABUF { len: cut(len), buf }, WSABUF { len: 0, buf }];
     let mut count = 1;
@@ -353,10 +349,11 @@ pub(super) unsafe fn receive(
     {
         (list[1], count) = (sink, 2);
     }
+    let mut bytes = 0;
     // SAFETY: the caller's; the provider has copied the list when the call returns.
     let result = unsafe {
         let memory = Block::prepare(block, 0);
-        WSARecv(object.socket(), list.as_ptr(), count, &mut bytes, &raw mut (*block).flags, memory, None)
+        WSARecv(entry.raw().socket(), list.as_ptr(), count, &mut bytes, &raw mut (*block).flags, memory, None)
     };
     Issued::of_socket(result, bytes, block, &entry.notes)
 }
@@ -399,22 +396,16 @@ unsafe fn receive_message(entry: &Entry, block: *mut Block, scratch: &mut Scratc
 /// `buf` is valid for reads of `len` bytes, and nobody writes to it, until the call's packet was taken; no call has
 /// the block.
 unsafe fn send(entry: &Entry, block: *mut Block, buf: *const u8, len: usize) -> Issued {
-    let object = entry.raw();
-    let mut bytes = 0;
     if !entry.kind.is_socket() {
-        let offset = if entry.kind == Kind::File { entry.notes.position } else { 0 };
         // SAFETY: the caller's.
-        let succeeded = unsafe {
-            let memory = Block::prepare(block, offset);
-            WriteFile(object.handle(), buf, cut(len), &mut bytes, memory)
-        };
-        return Issued::of_handle(succeeded, bytes, block, &entry.notes);
+        return unsafe { write(entry, block, buf, cut(len), entry.notes.position) };
     }
     let list = WSABUF { len: cut(len), buf: buf.cast_mut() };
+    let mut bytes = 0;
     // SAFETY: the caller's; the provider has copied the list when the call returns.
     let result = unsafe {
         let memory = Block::prepare(block, 0);
-        WSASend(object.socket(), &list, 1, &mut bytes, 0, memory, None)
+        WSASend(entry.raw().socket(), &list, 1, &mut bytes, 0, memory, None)
     };
     Issued::of_socket(result, bytes, block, &entry.notes)
 }
@@ -447,10 +438,7 @@ unsafe fn send_message(entry: &Entry, block: *mut Block, scratch: &mut Scratch) 
 
 /// # Safety
 /// As for [`receive`].
-unsafe fn read_at(entry: &Entry, block: *mut Block, buf: *mut u8, len: u32, offset: u64) -> Issued {
-    if entry.kind != Kind::File {
-        return Issued::error(ERROR_SEEK_ON_DEVICE);
-    }
+unsafe fn read(entry: &Entry, block: *mut Block, buf: *mut u8, len: u32, offset: u64) -> Issued {
     let mut bytes = 0;
     // SAFETY: the caller's.
     let succeeded = unsafe {
@@ -462,10 +450,7 @@ unsafe fn read_at(entry: &Entry, block: *mut Block, buf: *mut u8, len: u32, offs
 
 /// # Safety
 /// As for [`send`].
-unsafe fn write_at(entry: &Entry, block: *mut Block, buf: *const u8, len: u32, offset: u64) -> Issued {
-    if entry.kind != Kind::File {
-        return Issued::error(ERROR_SEEK_ON_DEVICE);
-    }
+unsafe fn write(entry: &Entry, block: *mut Block, buf: *const u8, len: u32, offset: u64) -> Issued {
     let mut bytes = 0;
     // SAFETY: the caller's.
     let succeeded = unsafe {

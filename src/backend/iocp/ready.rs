@@ -12,6 +12,7 @@ use crate::slot::State;
 use crate::sys::windows::afd::{self, Afd};
 use crate::sys::{Block, Raw, Route};
 use std::io;
+use std::num::NonZero;
 use std::os::windows::io::BorrowedHandle;
 use std::ptr::NonNull;
 use windows_sys::Win32::Foundation::ERROR_CALL_NOT_IMPLEMENTED;
@@ -69,8 +70,12 @@ impl Iocp {
         let entry = core.handles.entry_mut(core.slots.head(slot).handle);
         let Raw::Socket(socket) = entry.raw() else { unreachable!("only sockets are polled") };
         let base = match entry.notes.base {
-            Some(base) => base,
-            None => *entry.notes.base.insert(afd::base_socket(socket)?),
+            Some(base) => base.get(),
+            None => {
+                let base = afd::base_socket(socket)?;
+                entry.notes.base = NonZero::new(base);
+                base
+            }
         };
         let events = match direction {
             Direction::Read => afd::READABLE,

@@ -1,5 +1,6 @@
 //! What the backend notes about a handle.
 
+use std::num::NonZero;
 use std::os::windows::io::RawSocket;
 use windows_sys::Win32::Networking::WinSock::ADDRESS_FAMILY;
 
@@ -23,8 +24,8 @@ pub(crate) struct Notes {
     pub(crate) protocol: i32,
     /// Receiving was shut down: a receive that would have to wait is an end of stream.
     pub(crate) deaf: bool,
-    /// Where a receive or send on a file begins: an overlapped file has no position of its own.
+    /// Where a receive or send on a file begins: an overlapped file has no position of its own. (0 for all else.)
     pub(crate) position: u64,
     /// The socket below all layers, as AFD knows it, once it was asked for.
-    pub(crate) base: Option<RawSocket>,
+    pub(crate) base: Option<NonZero<RawSocket>>,
 }

@@ -4,6 +4,7 @@
 //! something, its function of that name skips the test that asks for it.
 
 mod alloc;
+mod calls;
 mod drive;
 mod harness;
 mod pattern;

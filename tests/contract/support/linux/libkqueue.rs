@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyport::{Backend, Port, Token, op};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::trace::Calls;
+use crate::support::calls::Calls;
 use crate::support::drive::{drive, eventually, one, port};
 use crate::support::skip::skip_elsewhere;
 use crate::support::sockets::tcp_pair;

@@ -6,6 +6,8 @@ use std::fs;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+
 use super::libkqueue::settle_libkqueue;
 use crate::support::skip::skip_elsewhere;
 
@@ -68,4 +70,26 @@ fn anonymous_size(line: &str) -> Option<i64> {
     }
     let (start, end) = range.split_once('-')?;
     Some(i64::from_str_radix(end, 16).ok()? - i64::from_str_radix(start, 16).ok()?)
+}
+
+/// Memory that was mapped, as somebody would for himself.
+pub(crate) struct Mapped {
+    address: *mut std::ffi::c_void,
+    bytes: usize,
+}
+
+impl Mapped {
+    pub(crate) fn new(bytes: usize) -> Mapped {
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new anonymous mapping at an address of the kernel's choice disturbs no memory in use.
+        let mapped = unsafe { mmap_anonymous(std::ptr::null_mut(), bytes, access, MapFlags::PRIVATE) };
+        Mapped { address: mapped.expect("a mapping"), bytes }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: this is exactly the mapping made above, and nothing points into it.
+        unsafe { munmap(self.address, self.bytes) }.expect("unmap");
+    }
 }

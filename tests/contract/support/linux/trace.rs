@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::process::{Command, ExitCode, Stdio};
-use std::{env, fmt, io};
+use std::{env, io};
 
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
@@ -17,6 +17,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, gettid};
 use syscalls::Sysno;
 
+use crate::support::calls::Calls;
 use crate::support::skip::skip;
 
 /// Set in the tracer: the thread to trace.
@@ -24,40 +25,6 @@ const TRACE: &str = "ANYPORT_TRACE_THREAD";
 /// Numbers of calls that do not exist; the kernel answers `ENOSYS`.
 const BEGIN: u64 = 0x00a1_1ce0;
 const END: u64 = 0x00a1_1ce1;
-
-/// How often each system call was made, by name.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Calls(BTreeMap<String, u64>);
-
-impl Calls {
-    /// How often the call `name` (`recvfrom`, `epoll_wait`) was made.
-    pub(crate) fn of(&self, name: &str) -> u64 {
-        self.0.get(name).copied().unwrap_or(0)
-    }
-
-    /// How often any of `names` was made: for a call that has several forms.
-    pub(crate) fn of_any(&self, names: &[&str]) -> u64 {
-        names.iter().map(|name| self.of(name)).sum()
-    }
-
-    /// All calls together.
-    pub(crate) fn total(&self) -> u64 {
-        self.0.values().sum()
-    }
-
-    /// The calls that are none of `names`: what must be empty when nothing else was to be called.
-    pub(crate) fn except(&self, names: &[&str]) -> Calls {
-        let others = self.0.iter().filter(|(name, _)| !names.contains(&name.as_str()));
-        Calls(others.map(|(name, &times)| (name.clone(), times)).collect())
-    }
-}
-
-impl fmt::Display for Calls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let each: Vec<_> = self.0.iter().map(|(name, times)| format!("{name} x {times}")).collect();
-        write!(f, "{}", each.join(", "))
-    }
-}
 
 /// Runs `body` under the tracer and returns the system calls that this thread made in it. Skips the test where the
 /// machine allows no ptrace.
@@ -85,7 +52,7 @@ pub(crate) fn count<T>(body: impl FnOnce() -> T) -> (Calls, T) {
     assert!(tracer.wait().expect("wait for the tracer").success(), "the tracer failed");
     let calls = text.lines().filter_map(|line| line.split_once(' '));
     let calls = calls.map(|(name, times)| (name.to_owned(), times.parse().expect("a number of calls")));
-    (Calls(calls.collect()), result)
+    (calls.collect(), result)
 }
 
 /// What is counted: begins with a marker and ends with one, also when the closure panics (a thread that stays traced
@@ -119,7 +86,7 @@ fn mark(number: u64) {
 }
 
 /// The tracer's side: when this process was started to trace, does that and returns how it ended.
-pub(crate) fn run_if_tracer() -> Option<ExitCode> {
+pub(crate) fn run_if_instrument() -> Option<ExitCode> {
     let thread = env::var(TRACE).ok()?.parse().expect("a thread number");
     Some(match trace(Pid::from_raw(thread)) {
         Ok(()) => ExitCode::SUCCESS,

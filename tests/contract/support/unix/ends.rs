@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use anyport::{Handle, Port};
+use anyport::{Backend, Handle, Port};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use socket2::SockRef;
+
+use crate::support::drive::eventually;
 
 /// The far end: reads and writes answer `WouldBlock`.
 pub(crate) struct Far(File);
@@ -65,4 +67,22 @@ pub(crate) fn near(port: &Port, handle: Handle) -> io::Result<Near> {
 pub(crate) fn is_idle(listener: &TcpListener) -> bool {
     let mut fds = [PollFd::new(listener, PollFlags::IN)];
     rustix::event::poll(&mut fds, Some(&Timespec::default())) == Ok(0)
+}
+
+/// Waits until what was sent to each of these has arrived. (Under a receive that is in flight on io_uring it may be taken
+/// already.)
+pub(crate) fn until_arrived(port: &Port, conns: &[Handle]) {
+    for &conn in conns {
+        if port.backend() != Backend::Uring {
+            eventually("the data is there", || near(port, conn).expect("attached").unread() > 0);
+        }
+    }
+}
+
+/// Waits until the system has something to tell: data, an end, an error.
+pub(crate) fn until_readable(what: &str, watched: impl AsFd) {
+    eventually(what, || {
+        let mut watched = [PollFd::new(&watched, PollFlags::IN)];
+        rustix::event::poll(&mut watched, Some(&Timespec::default())).expect("poll") == 1
+    });
 }

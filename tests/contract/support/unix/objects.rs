@@ -132,13 +132,16 @@ pub(crate) fn socket_of(object: impl Into<Object>) -> Socket {
     object.into().into()
 }
 
+/// What the system knows an open object by.
+pub(crate) type Number = RawFd;
+
 /// The number that the system knows an object by.
-pub(crate) fn number(object: &impl AsRawFd) -> RawFd {
+pub(crate) fn number(object: &impl AsRawFd) -> Number {
     object.as_raw_fd()
 }
 
 /// The same of an object that a port has.
-pub(crate) fn number_behind(port: &Port, handle: Handle) -> RawFd {
+pub(crate) fn number_behind(port: &Port, handle: Handle) -> Number {
     port.as_fd(handle).expect("attached").as_raw_fd()
 }
 
@@ -149,3 +152,6 @@ pub(crate) fn take_now(socket: impl AsFd, buf: &mut [u8]) {
 
 /// Skips a test of an object that joins twice, by a duplicate; here it can.
 pub(crate) fn skip_where_an_object_joins_once() {}
+
+/// Sockets that a multishot accept has ready for connections to come.
+pub(crate) const ACCEPTS_AHEAD: usize = 0;

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpListener;
-use std::os::windows::io::{AsRawHandle, AsRawSocket, BorrowedSocket, OwnedHandle, RawSocket};
+use std::os::windows::io::{AsRawHandle, AsRawSocket, AsSocket, BorrowedSocket, OwnedHandle, RawSocket};
 use std::ptr::null_mut;
 
 use anyport::{Handle, Object, Port};
@@ -12,6 +12,7 @@ use windows_sys::Win32::Networking::WinSock::{FIONREAD, POLLRDNORM, SOCKET, WSAP
 use windows_sys::Win32::System::Pipes::PeekNamedPipe;
 
 use super::pipe;
+use crate::support::drive::eventually;
 
 /// The far end: reads and writes answer `WouldBlock`.
 pub(crate) enum Far {
@@ -123,7 +124,16 @@ pub(crate) fn near(port: &Port, handle: Handle) -> io::Result<Near> {
 
 /// Whether nobody waits to be accepted.
 pub(crate) fn is_idle(listener: &TcpListener) -> bool {
-    let mut poll = WSAPOLLFD { fd: listener.as_raw_socket() as SOCKET, events: POLLRDNORM, revents: 0 };
+    !is_readable(listener)
+}
+
+/// Waits until the system has something to tell: data, an end, an error.
+pub(crate) fn until_readable(what: &str, watched: impl AsSocket) {
+    eventually(what, || is_readable(&watched));
+}
+
+fn is_readable(socket: impl AsSocket) -> bool {
+    let mut poll = WSAPOLLFD { fd: socket.as_socket().as_raw_socket() as SOCKET, events: POLLRDNORM, revents: 0 };
     // SAFETY: the structure is of this frame.
-    unsafe { WSAPoll(&mut poll, 1, 0) == 0 }
+    unsafe { WSAPoll(&mut poll, 1, 0) == 1 }
 }

@@ -4,6 +4,7 @@
 use windows_sys::Win32::Networking::WinSock::{WSAECONNREFUSED, WSAECONNRESET, WSAENOTCONN};
 
 pub(crate) const EPERM: i32 = 1;
+pub(crate) const EOPNOTSUPP: i32 = -1;
 pub(crate) const ECONNRESET: i32 = WSAECONNRESET;
 pub(crate) const ECONNREFUSED: i32 = WSAECONNREFUSED;
 pub(crate) const ENOTCONN: i32 = WSAENOTCONN;

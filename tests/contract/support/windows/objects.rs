@@ -14,6 +14,7 @@ use socket2::{SockAddr, SockRef, Socket};
 use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_BACKUP_SEMANTICS;
 
 use super::pipe::{PipeReader, PipeWriter, pipe};
+use super::process::Number;
 
 use super::super::pending::silent_tcp;
 use super::super::skip::skip_elsewhere;
@@ -216,29 +217,38 @@ pub(crate) fn socket_of(object: impl Into<Object>) -> Socket {
 
 /// What has a number that the system knows it by.
 pub(crate) trait Numbered {
-    fn number(&self) -> usize;
+    fn number(&self) -> Number;
 }
 
 impl Numbered for TcpStream {
-    fn number(&self) -> usize {
-        self.as_raw_socket() as usize
+    fn number(&self) -> Number {
+        self.as_raw_socket() as Number
     }
 }
 
 impl Numbered for std::fs::File {
-    fn number(&self) -> usize {
-        self.as_raw_handle() as usize
+    fn number(&self) -> Number {
+        self.as_raw_handle() as Number
+    }
+}
+
+impl Numbered for Object {
+    fn number(&self) -> Number {
+        match self {
+            Object::Socket(socket) => socket.as_raw_socket() as Number,
+            Object::Handle(handle) => handle.as_raw_handle() as Number,
+        }
     }
 }
 
 /// The number that the system knows an object by.
-pub(crate) fn number(object: &impl Numbered) -> usize {
+pub(crate) fn number(object: &impl Numbered) -> Number {
     object.number()
 }
 
 /// The same of an object that a port has.
-pub(crate) fn number_behind(port: &Port, handle: Handle) -> usize {
-    port.as_handle(handle).expect("attached").as_raw_handle() as usize
+pub(crate) fn number_behind(port: &Port, handle: Handle) -> Number {
+    port.as_handle(handle).expect("attached").as_raw_handle() as Number
 }
 
 /// Takes what is there, without waiting.
@@ -251,3 +261,6 @@ pub(crate) fn take_now(socket: &TcpStream, buf: &mut [u8]) {
 pub(crate) fn skip_where_an_object_joins_once() {
     skip_elsewhere("a duplicate belongs to the completion port of the first, and joins no other")
 }
+
+/// Sockets that a multishot accept has ready for connections to come.
+pub(crate) const ACCEPTS_AHEAD: usize = 4;
