@@ -10,7 +10,7 @@
 use crate::error;
 use crate::op::raw::{LANES, Lane, RawOp};
 use crate::outcome::Outcome;
-use crate::slot::{NONE, Slots};
+use crate::slot::{Head, NONE, Slots};
 use crate::sys::{self, NO_OBJECT, Notes, Object, Raw};
 use std::fmt;
 
@@ -129,6 +129,11 @@ impl Entry {
         }
     }
 
+    #[inline(always)]
+    fn is(&self, handle: Handle) -> bool {
+        self.generation == handle.generation && self.state == HandleState::Open
+    }
+
     /// Names the object, which an entry that is not free owns until `Handles::remove`.
     pub(crate) fn raw(&self) -> Raw {
         self.object
@@ -167,6 +172,21 @@ impl Entry {
     #[cfg_attr(unix, expect(dead_code, reason = "the system tells there"))]
     pub(crate) fn has_failed(&self) -> bool {
         self.failure != 0
+    }
+
+    /// Puts slot `index`, whose head this is, at the end of its lane. Returns the one before it, which is to name it as
+    /// its next, or NONE.
+    #[inline(always)]
+    pub(crate) fn link(&mut self, head: &mut Head, index: u32) -> u32 {
+        let (list, bit) = (&mut self.lanes[head.lane as usize], head.lane.bit());
+        let before = if self.occupied & bit == 0 { NONE } else { list.tail };
+        (head.prev, head.next) = (before, NONE);
+        list.tail = index;
+        if before == NONE {
+            list.head = index;
+            self.occupied |= bit;
+        }
+        before
     }
 
     /// The lanes that have operations, one [`bit`](Lane::bit) each.
@@ -212,7 +232,14 @@ impl Handles {
     #[inline]
     pub(crate) fn find(&self, handle: Handle) -> Option<u32> {
         let entry = &self.chunks.get(handle.index as usize / CHUNK)?[handle.index as usize % CHUNK];
-        (entry.generation == handle.generation && entry.state == HandleState::Open).then_some(handle.index)
+        entry.is(handle).then_some(handle.index)
+    }
+
+    /// The entry behind `handle`, as `find` finds it.
+    #[inline(always)]
+    pub(crate) fn find_mut(&mut self, handle: Handle) -> Option<&mut Entry> {
+        let entry = &mut self.chunks.get_mut(handle.index as usize / CHUNK)?[handle.index as usize % CHUNK];
+        entry.is(handle).then_some(entry)
     }
 
     pub(crate) fn insert(&mut self, object: Object, kind: Kind, notes: Notes) -> Handle {
@@ -256,24 +283,6 @@ impl Handles {
         self.free = index;
         // SAFETY: the entry owned the object and is free now, so nobody else will close it.
         unsafe { sys::from_raw(std::mem::replace(&mut self.entry_mut(index).object, NO_OBJECT)) }
-    }
-
-    /// Puts slot `index` at the end of its lane; true when no other is there.
-    #[inline]
-    pub(crate) fn link(&mut self, slots: &mut Slots, index: u32) -> bool {
-        let head = slots.head_mut(index);
-        let entry = self.entry_mut(head.handle);
-        let list = &mut entry.lanes[head.lane as usize];
-        let before = if entry.occupied & head.lane.bit() == 0 { NONE } else { list.tail };
-        (head.prev, head.next) = (before, NONE);
-        list.tail = index;
-        if before == NONE {
-            list.head = index;
-            entry.occupied |= head.lane.bit();
-            return true;
-        }
-        slots.head_mut(before).next = index;
-        false
     }
 
     /// Takes slot `index` out of its lane; true when others are there.

@@ -564,25 +564,28 @@ impl Port {
     /// it was answered.
     #[inline(always)]
     fn join_lane(&mut self, slot: u32, handle: Handle) -> Option<bool> {
-        let Some(index) = self.core.handles.find(handle) else {
+        let Core { slots, handles, .. } = &mut self.core;
+        let Some(entry) = handles.find_mut(handle) else {
             self.refuse(slot, Refusal::StaleHandle);
             return None;
         };
-        let head = self.core.slots.head_mut(slot);
+        let head = slots.head_mut(slot);
         if let RawOp::Close { .. } = head.raw {
-            self.begin_close(slot, index);
+            self.begin_close(slot, handle.index);
             return None;
         }
-        let entry = self.core.handles.entry_mut(index);
-        (head.handle, head.lane, head.kind) = (index, head.raw.lane(), Some(entry.kind));
+        let lane = head.raw.lane();
+        (head.handle, head.lane, head.kind) = (handle.index, lane, Some(entry.kind));
         // A receive waits for the connect before it.
-        let waits = entry.connecting && head.lane == Lane::Read;
+        let waits = entry.connecting && lane == Lane::Read;
         if let RawOp::Connect { .. } = head.raw {
             entry.connecting = true;
         }
-        let lane = head.lane;
-        let alone = self.core.handles.link(&mut self.core.slots, slot);
-        Some(lane == Lane::Free || alone && !waits)
+        let before = entry.link(head, slot);
+        if before != NONE {
+            slots.head_mut(before).next = slot;
+        }
+        Some(lane == Lane::Free || before == NONE && !waits)
     }
 
     /// Starts an operation whose turn it is in its lane.

@@ -29,7 +29,7 @@ impl From<rustix::io::Result<usize>> for Outcome {
 }
 
 /// Makes the call, again when a signal interrupts it.
-#[inline]
+#[inline(always)]
 fn again(call: impl FnMut() -> rustix::io::Result<usize>) -> Outcome {
     rustix::io::retry_on_intr(call).into()
 }
@@ -62,6 +62,7 @@ unsafe fn bytes<'a>(buf: *const u8, len: usize) -> &'a [u8] {
     unsafe { std::slice::from_raw_parts(buf, len.min(MAX_TRANSFER)) }
 }
 
+#[inline(always)]
 fn receive(fd: BorrowedFd<'_>, kind: Kind, buf: &mut [MaybeUninit<u8>]) -> Outcome {
     if kind.is_socket() {
         again(|| rustix::net::recv(fd, &mut *buf, RecvFlags::DONTWAIT).map(|(part, _)| part.0.len()))
@@ -154,6 +155,7 @@ fn connect(fd: BorrowedFd<'_>, scratch: *const crate::scratch::Scratch, begun: &
 }
 
 /// Receives into a buffer of the pool, which is taken only if something is there.
+#[inline(always)]
 fn receive_pooled(fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Outcome {
     let index = match pool.take() {
         Ok(Some(index)) => index,
@@ -173,8 +175,28 @@ fn receive_pooled(fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Outcome {
 }
 
 /// Carries `raw` out on `fd` if that is possible at once; `EAGAIN` if not. An empty pool is `ENOBUFS`.
-#[inline]
+// The calls of a busy stream are inlined into the port's loop: the kernel's own calls push out what the processor
+// remembers of ours, so after a system call each return of a nested function is a branch that it did not foresee.
+#[inline(always)]
 pub(crate) fn perform(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Outcome {
+    match *raw {
+        RawOp::Recv { buf, len } => {
+            // SAFETY: as said in `perform_seldom`.
+            receive(fd, kind, unsafe { room(buf, len) })
+        }
+        RawOp::RecvPooled { .. } => receive_pooled(fd, kind, pool),
+        RawOp::Send { buf, len, .. } if kind.is_socket() => {
+            // SAFETY: as said in `perform_seldom`.
+            let bytes = unsafe { bytes(buf, len) };
+            sent(kind, again(|| rustix::net::send(fd, bytes, SendFlags::DONTWAIT | quirks::NO_SIGNAL)))
+        }
+        _ => perform_seldom(raw, fd, kind),
+    }
+}
+
+/// The same for the other operations.
+#[inline(never)]
+fn perform_seldom(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind) -> Outcome {
     // SAFETY (of each block below): pointers in a RawOp lead into its payload, which stays in place
     // and is nobody else's until the operation is over (slot.rs, the list of states).
     match *raw {
@@ -184,17 +206,9 @@ pub(crate) fn perform(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind, pool: &Po
             Err(error) => error.into(),
         },
         RawOp::Connect { scratch, ref mut begun } => connect(fd, scratch, begun),
-        RawOp::Recv { buf, len } => {
-            // SAFETY: see above.
-            receive(fd, kind, unsafe { room(buf, len) })
-        }
-        RawOp::RecvPooled { .. } => receive_pooled(fd, kind, pool),
         RawOp::Send { buf, len, .. } => {
             // SAFETY: see above.
             let bytes = unsafe { bytes(buf, len) };
-            if kind.is_socket() {
-                return sent(kind, again(|| rustix::net::send(fd, bytes, SendFlags::DONTWAIT | quirks::NO_SIGNAL)));
-            }
             let buffer = libc::iovec { iov_base: buf.cast_mut().cast(), iov_len: bytes.len() };
             quirks::write_without_signal(fd, &raw const buffer, 1)
         }
@@ -219,6 +233,7 @@ pub(crate) fn perform(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind, pool: &Po
         }
         RawOp::Shutdown { how } => again(|| rustix::net::shutdown(fd, shutdown_how(how)).map(|()| 0)),
         RawOp::Ready { direction } => readiness(fd, direction),
+        RawOp::Recv { .. } | RawOp::RecvPooled { .. } => unreachable!("{raw:?} is `perform`'s own"),
         RawOp::Timer { .. }
         | RawOp::Open { .. }
         | RawOp::ReadAt { .. }

@@ -191,7 +191,7 @@ impl<S: Selector> Reactor<S> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
         let head = core.slots.head(slot);
         let entry = (head.handle != NONE).then(|| core.handles.entry(head.handle));
@@ -231,6 +231,7 @@ impl<S: Selector> Reactor<S> {
     }
 
     /// Tries the operation in `slot`; `None`: it would block, and now waits for an edge.
+    #[inline(always)]
     fn attempt(&mut self, core: &mut Core, slot: u32) -> Option<Outcome> {
         let head = core.slots.head_mut(slot);
         let entry = core.handles.entry_mut(head.handle);
@@ -249,6 +250,14 @@ impl<S: Selector> Reactor<S> {
             }
             return Some(outcome);
         }
+        self.after_error(core, slot, outcome)
+    }
+
+    /// What an error of a call comes to; `None`: it is to wait for an edge.
+    #[inline(never)]
+    fn after_error(&mut self, core: &mut Core, slot: u32, outcome: Outcome) -> Option<Outcome> {
+        let head = core.slots.head(slot);
+        let entry = core.handles.entry_mut(head.handle);
         // A connect that is refused with EAGAIN (a Unix socket whose listener is full) gets no edge, so
         // that is its result. For all else it means: not ready yet.
         let waits = outcome.errno().is_some_and(error::would_block);
