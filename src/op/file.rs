@@ -132,7 +132,8 @@ impl From<Opened> for Source {
 }
 
 /// Reads at an offset in bytes (pread(2), `IORING_OP_READ`). The result is the number of bytes, which may
-/// be less than there is room for; `Ok(0)` is the end of the file.
+/// be less than there is room for; `Ok(0)` is the end of the file. What Linux has in its page cache is read at once on a
+/// readiness queue, too (preadv2(2) with `RWF_NOWAIT`); else the blocking pool reads it there.
 ///
 /// # Errors
 /// `InvalidInput` for a buffer without room and an offset above 2^63 - 1.

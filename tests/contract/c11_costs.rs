@@ -39,6 +39,7 @@ pub(crate) fn tests() -> Vec<Case> {
             a_port_that_is_gone_leaves_nothing,
             a_port_dropped_with_operations_in_flight_leaves_nothing,
             a_port_starts_no_thread_for_what_the_system_does,
+            a_read_from_the_page_cache_starts_no_thread,
             an_echoed_message_costs_one_recv_and_one_send,
             an_echo_of_pooled_buffers_costs_the_same,
             a_multishot_echo_costs_the_same,
@@ -475,6 +476,24 @@ fn a_port_starts_no_thread_for_what_the_system_does(backend: Backend) {
     port.submit(op::Nop::new(), Token(0));
     port.submit(op::Send::new(near, "x"), Token(0));
     drop(drive(&mut port, 4));
+    assert_eq!(threads(), before);
+}
+
+fn a_read_from_the_page_cache_starts_no_thread(backend: Backend) {
+    skip_on_libkqueue(backend, "has a thread of its own");
+    let before = threads();
+    let mut source = tempfile::tempfile().expect("a temporary file");
+    source.write_all(&pattern(0, 8192)).expect("write");
+    if !tells_what_is_cached(&source) {
+        skip_elsewhere("the file system of temporary files has no RWF_NOWAIT");
+    }
+    let mut port = Port::builder().backend(backend).build().expect("a port on a backend that works here");
+    let file = port.attach(source).expect("attach");
+    for at in [0, 4096] {
+        port.submit(op::ReadAt::new(file, vec![0; 4096], at as u64), Token(0));
+        let (n, buf) = one(&mut port).unpack::<op::ReadAt<Vec<u8>>>();
+        assert_eq!((n.expect("read"), &buf[..]), (4096, &pattern(0, 8192)[at..at + 4096]));
+    }
     assert_eq!(threads(), before);
 }
 

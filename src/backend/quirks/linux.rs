@@ -34,6 +34,19 @@ pub(crate) fn write_without_signal(fd: BorrowedFd<'_>, list: *const libc::iovec,
     }
 }
 
+/// Whether reads of a file go through the page cache. (One that is open for direct I/O would wait for the disk, also
+/// where it was asked not to.)
+pub(crate) fn is_cached(file: &OwnedFd) -> io::Result<bool> {
+    Ok(!rustix::fs::fcntl_getfl(file)?.contains(rustix::fs::OFlags::DIRECT))
+}
+
+/// Reads what is in the page cache, without waiting for a disk (preadv2(2) with `RWF_NOWAIT`).
+pub(crate) fn read_cached(fd: BorrowedFd<'_>, buf: *mut u8, len: u32, offset: u64) -> Outcome {
+    let list = libc::iovec { iov_base: buf.cast(), iov_len: len as usize };
+    // SAFETY: the buffer is valid as the caller's RawOp says.
+    again_c(|| unsafe { libc::preadv2(fd.as_raw_fd(), &raw const list, 1, offset as libc::off_t, libc::RWF_NOWAIT) })
+}
+
 pub(crate) fn sync(fd: RawFd, data: bool) -> Outcome {
     // SAFETY: calls without pointers.
     again_c(|| unsafe { if data { libc::fdatasync(fd) } else { libc::fsync(fd) } } as isize)

@@ -6,7 +6,7 @@ use crate::outcome::Outcome;
 use crate::scratch::Scratch;
 use rustix::net::SendFlags;
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
 /// Darwin has no such flag: a descriptor is silenced when it is attached.
 #[cfg(target_vendor = "apple")]
@@ -22,6 +22,15 @@ pub(crate) fn is_tcp(socket: &OwnedFd) -> io::Result<bool> {
     use rustix::net::AddressFamily;
     let family = rustix::net::getsockname(socket)?.address_family();
     Ok(matches!(family, AddressFamily::INET | AddressFamily::INET6))
+}
+
+/// No such call.
+pub(crate) fn is_cached(_file: &OwnedFd) -> io::Result<bool> {
+    Ok(false)
+}
+
+pub(crate) fn read_cached(_fd: BorrowedFd<'_>, _buf: *mut u8, _len: u32, _offset: u64) -> Outcome {
+    Outcome::error(libc::EOPNOTSUPP)
 }
 
 pub(crate) fn sync(fd: RawFd, _data: bool) -> Outcome {

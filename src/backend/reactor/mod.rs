@@ -29,7 +29,7 @@ pub(crate) mod poll;
 
 use super::blocking::Blocking;
 use super::perform::{close, is_ready, perform};
-use super::quirks::silence;
+use super::quirks::{is_cached, read_cached, silence};
 use super::{Cancelled, Started, not_waitable};
 use crate::builder::Builder;
 use crate::core::{Core, Event};
@@ -201,6 +201,9 @@ impl<S: Selector> Reactor<S> {
             RawOp::Close { object } => return Started::Done(close(object)),
             _ if needs_pool(&raw, entry.map(|entry| entry.kind)) => {
                 let fd = entry.map_or(-1, Entry::raw);
+                if let Some(outcome) = self.read_at_once(core, slot) {
+                    return Started::Done(outcome);
+                }
                 return match self.blocking.submit(slot, raw, fd) {
                     Ok(()) => Started::Pending,
                     Err(error) => Started::Done(error.into()),
@@ -228,6 +231,21 @@ impl<S: Selector> Reactor<S> {
             Some(outcome) => Started::Done(outcome),
             None => Started::Pending,
         }
+    }
+
+    /// Reads a block that is in the page cache. What is there in part only, or ends with the file, is left to the pool.
+    fn read_at_once(&mut self, core: &mut Core, slot: u32) -> Option<Outcome> {
+        let head = core.slots.head(slot);
+        let RawOp::ReadAt { buf, len, offset } = head.raw else { return None };
+        let entry = core.handles.entry_mut(head.handle);
+        if !entry.notes.is_cached {
+            return None;
+        }
+        let outcome = read_cached(entry.fd(), buf, len, offset);
+        if outcome.errno() == Some(libc::EOPNOTSUPP) {
+            entry.notes.is_cached = false;
+        }
+        outcome.value().filter(|&n| n == len as usize).map(|_| outcome)
     }
 
     /// Tries the operation in `slot`; `None`: it would block, and now waits for an edge.
@@ -377,7 +395,8 @@ impl<S: Selector> Reactor<S> {
             silence(source.fd.as_fd());
         }
         let flag_changed = self.prepare(source, kind)?;
-        Ok(Notes { flag_changed, ..Notes::default() })
+        let is_cached = kind == Kind::File && is_cached(&source.fd)?;
+        Ok(Notes { flag_changed, is_cached, ..Notes::default() })
     }
 
     /// Sets `O_NONBLOCK` as this backend needs it; says whether that was a change.

@@ -8,6 +8,8 @@ pub(crate) struct Notes {
     pub(crate) readiness: Readiness,
     /// `O_NONBLOCK` was changed by attach, and detach changes it back.
     pub(crate) flag_changed: bool,
+    /// Reads may be tried in the page cache: it is a file, not open for direct I/O, on a file system that can tell.
+    pub(crate) is_cached: bool,
 }
 
 /// What a reactor knows about the readiness of a handle.

@@ -42,3 +42,8 @@ pub(crate) fn close_on_exec(descriptor: RawFd) -> bool {
 pub(crate) fn threads() -> Vec<String> {
     skip_elsewhere("the names of a process' threads are told on Linux alone")
 }
+
+/// Whether reads of `file` can be asked not to wait for the disk.
+pub(crate) fn tells_what_is_cached(_: &std::fs::File) -> bool {
+    false
+}

@@ -2,7 +2,8 @@
 //! anything meanwhile.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::IoSliceMut;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
@@ -33,6 +34,13 @@ pub(crate) fn threads() -> Vec<String> {
     let mut names: Vec<_> = tasks.filter_map(name).map(|name| name.trim().to_owned()).collect();
     names.sort();
     names
+}
+
+/// Whether reads of `file` can be asked not to wait for the disk.
+pub(crate) fn tells_what_is_cached(file: &File) -> bool {
+    let mut byte = [0];
+    let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(&mut byte)], 0, rustix::io::ReadWriteFlags::NOWAIT);
+    read != Err(rustix::io::Errno::OPNOTSUPP)
 }
 
 /// Whether `descriptor` is close-on-exec, as the kernel says in `/proc/self/fdinfo`.

@@ -211,6 +211,11 @@ fn name(thread: &OwnedHandle) -> String {
     }
 }
 
+/// Whether reads of `file` can be asked not to wait for the disk.
+pub(crate) fn tells_what_is_cached(_: &std::fs::File) -> bool {
+    false
+}
+
 /// There is no limit of open handles to raise. (But in Wine they are descriptors of the system below, all of them in one
 /// process, whose limit nobody tells.)
 pub(crate) fn allow_descriptors(wanted: u64) -> u64 {
