@@ -1,5 +1,6 @@
 //! `anyport bench` as a user runs it: every benchmark on every backend brings numbers that can be numbers. How large they
 //! are is nobody's business here.
+#![cfg(any(target_os = "linux", windows))]
 
 use std::process::{Command, Output};
 
@@ -45,7 +46,9 @@ fn on_each_backend(benchmark: &str, cells: usize, check: impl Fn(&Value)) {
             let measured = &own[0]["measured"];
             for number in ["rate", "cpu_ns"] {
                 let of = |what: &str| measured[number][what].as_f64().expect("a number");
-                assert!(0.0 < of("min"), "{number}: {measured}");
+                // Where CPU time is counted in coarse steps, a turn may have used less than one.
+                let may_be_zero = number == "cpu_ns" && cfg!(windows);
+                assert!(0.0 < of("min") || may_be_zero && of("min") == 0.0, "{number}: {measured}");
                 assert!(of("min") <= of("median") && of("median") <= of("max"), "{measured}");
             }
             check(own[0]);
@@ -99,10 +102,11 @@ fn file_reads_are_compared_on_each_backend() {
 fn the_table_names_the_machine_and_each_contestant() {
     let output = bench(&["nop", "--quick"]);
     let table = String::from_utf8(output.stdout).expect("text");
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("its release");
-    assert!(table.contains(release.trim()), "{table}");
-    for name in ["by hand, io_uring", "anyport, epoll", "anyport, poll"] {
-        assert!(table.contains(name), "{name} in {table}");
+    let system = if cfg!(windows) { "Windows " } else { "Linux " };
+    assert!(table.contains(system), "{table}");
+    assert!(table.contains("\n by hand, "), "{table}");
+    for backend in Backend::ALL {
+        assert!(table.contains(&format!("anyport, {backend}")), "{backend} in {table}");
     }
 }
 

@@ -27,7 +27,7 @@ fn the_tables_have_every_backend_and_every_operation() {
         let verdict = if backend.check().is_ok() { ["in use", "works here too"] } else { ["refused: "; 2] };
         assert!(verdict.iter().any(|verdict| row.contains(verdict)), "{row}");
     }
-    let port = anyport::Port::builder().backend(Backend::Poll).build().unwrap();
+    let port = anyport::Port::new().unwrap();
     for operation in port.explain().operations {
         let row = text.lines().find(|line| line.trim_start().starts_with(operation.name));
         assert!(row.is_some(), "{} in {text}", operation.name);

@@ -155,7 +155,7 @@ fn fire_turn(mut port: Port, count: usize, over: Duration) -> io::Result<Sample>
 /// Deadlines all over the time `over`, and when the first can be due: only when all are armed, so that lateness is that of
 /// firing, not of arming.
 pub fn deadlines(count: usize, over: Duration) -> (Instant, Vec<Instant>) {
-    let start = Instant::now() + 2 * over;
+    let start = Instant::now() + (2 * over).max(Duration::from_millis(250));
     (start, (0..count).map(|_| start + over.mul_f64(fastrand::f64())).collect())
 }
 

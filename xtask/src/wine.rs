@@ -2,9 +2,11 @@
 //!
 //! It builds for Windows 7, whose C library Wine has; everything newer is looked for at run time.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use crate::command::{Cmd, cargo};
 use crate::step::{Outcome, Stop};
@@ -58,20 +60,55 @@ pub(crate) fn traces() -> Outcome {
     }
 }
 
-/// The program: it tells about itself, takes the tour, and serves files to a client from outside.
+/// The program's own tests, and those of what measures for it.
+pub(crate) fn program_tests() -> Outcome {
+    let wine = wine()?;
+    tools()?;
+    let packages = ["--package", "anyport-cli", "--package", "measure"];
+    let tests = cargo(["+nightly", "test", BUILD_STD, "--target", TARGET]).args(packages).args(["--no-fail-fast"]);
+    under_wine(built(tests)).env("CARGO_TARGET_X86_64_WIN7_WINDOWS_GNU_RUNNER", wine).run_tests()
+}
+
+/// The program: it tells about itself, takes the tour, measures readiness (its tests run the other benchmarks), echoes
+/// what a client from outside says until Ctrl-C, and serves files to one.
 pub(crate) fn program() -> Outcome {
     let wine = wine()?;
     tools()?;
     built(cargo(["+nightly", "build", BUILD_STD, "--target", TARGET, "--package", "anyport-cli"])).run()?;
     let program = root().join(target_folder("wine")).join(TARGET).join("debug/anyport.exe");
-    for command in ["info", "tour"] {
-        under_wine(Cmd::new(wine.to_str().unwrap_or("wine64")).args([program.as_os_str(), command.as_ref()])).run()?;
+    for command in [&["info"][..], &["tour"], &["bench", "ready", "--quick"]] {
+        under_wine(Cmd::new(wine.to_str().unwrap_or("wine64")).args([&program]).args(command)).run()?;
     }
+    let server = Server::start(&wine, &program, &["echo", "127.0.0.1:0"])?;
+    is_echoed(server.address)?;
+    server.stop()?;
     let served = root().join("docs");
-    let mut server = Server::start(&wine, &program, &served)?;
-    let result = fetch_each(&served, &server.url);
-    server.stop();
-    result
+    let folder = format!("Z:{}", served.display());
+    let server = Server::start(&wine, &program, &["serve", &folder, "--addr", "127.0.0.1:0"])?;
+    let files = fetch_each(&served, &format!("http://{}/", server.address))?;
+    server.stop()?;
+    Ok(files)
+}
+
+/// Says something to the echo server, and hears it again and then the end.
+fn is_echoed(address: SocketAddr) -> Result<(), Stop> {
+    let sent: Vec<u8> = (0..1_000_000u32).flat_map(u32::to_le_bytes).collect();
+    let exchange = || -> io::Result<Vec<u8>> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| (&stream).write_all(&sent).and_then(|()| stream.shutdown(Shutdown::Write)));
+            let mut heard = Vec::new();
+            (&stream).read_to_end(&mut heard)?;
+            writer.join().unwrap_or(Ok(()))?;
+            Ok(heard)
+        })
+    };
+    match exchange() {
+        Ok(heard) if heard == sent => Ok(()),
+        Ok(heard) => Err(Stop::Failed(format!("echo: {} of {} bytes came back", heard.len(), sent.len()))),
+        Err(error) => Err(Stop::Failed(format!("echo: {error}"))),
+    }
 }
 
 /// Fetches each file of `folder` with curl, and compares.
@@ -94,33 +131,28 @@ fn fetch_each(folder: &Path, url: &str) -> Outcome {
     if files == 0 { Err(Stop::Failed("nothing was served".to_owned())) } else { Ok(format!("{files} files")) }
 }
 
-/// `anyport serve`, under Wine.
+/// A server of the program, under Wine.
 struct Server {
     process: Child,
-    url: String,
+    address: SocketAddr,
     /// Kept, so that the log has somewhere to go.
     _log: BufReader<ChildStdout>,
 }
 
 impl Server {
-    fn start(wine: &Path, program: &Path, folder: &Path) -> Result<Server, Stop> {
+    fn start(wine: &Path, program: &Path, arguments: &[&str]) -> Result<Server, Stop> {
         let mut command = Command::new("timeout");
-        command
-            .args(["--kill-after=5", "120"])
-            .arg(wine)
-            .arg(program)
-            .arg("serve")
-            .arg(format!("Z:{}", folder.display()));
-        command.args(["--addr", "127.0.0.1:0"]).env("WINEPREFIX", prefix()).env("WINEDEBUG", "-all");
+        command.args(["--kill-after=5", "--preserve-status", "120"]).arg(wine).arg(program).args(arguments);
+        command.env("WINEPREFIX", prefix()).env("WINEDEBUG", "-all");
         let process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut process = process.map_err(|error| Stop::Failed(format!("timeout: {error}")))?;
         let mut said = BufReader::new(process.stdout.take().expect("it is piped"));
-        // Its first line says "at http://127.0.0.1:PORT/ (...)".
+        // Its first line has the address somewhere.
         let mut line = String::new();
         let _ = said.read_line(&mut line);
-        let url = line.find("http://").and_then(|at| line[at..].split_whitespace().next());
-        match url {
-            Some(url) => Ok(Server { url: url.to_owned(), process, _log: said }),
+        let address = line.split([' ', '/']).find_map(|word| word.trim().parse().ok());
+        match address {
+            Some(address) => Ok(Server { address, process, _log: said }),
             None => {
                 let _ = process.kill();
                 Err(Stop::Failed(format!("the server does not say where it listens: {line}")))
@@ -128,10 +160,14 @@ impl Server {
         }
     }
 
-    /// Ends it (timeout(1) hands the signal on).
-    fn stop(&mut self) {
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
-        let _ = self.process.wait();
+    /// Ends it as Ctrl-C does, which Wine makes of the signal that timeout(1) hands on. It ends well.
+    fn stop(mut self) -> Result<(), Stop> {
+        let _ = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status();
+        match self.process.wait() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(Stop::Failed(format!("the server ended with {status}"))),
+            Err(error) => Err(Stop::Failed(format!("the server: {error}"))),
+        }
     }
 }
 

@@ -127,7 +127,7 @@ fn file_name(bytes: Vec<u8>) -> Option<OsString> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Component;
+    use std::path::{Component, MAIN_SEPARATOR};
 
     use proptest::prelude::*;
 
@@ -135,7 +135,7 @@ mod tests {
 
     fn path(target: &str) -> (String, bool) {
         let target = Target::parse(target).unwrap_or_else(|why| panic!("{target}: {why:?}"));
-        (target.path().to_str().unwrap().to_owned(), target.names_folder())
+        (target.path().to_str().unwrap().replace(MAIN_SEPARATOR, "/"), target.names_folder())
     }
 
     fn error(target: &str) -> TargetError {
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(url("/a b"), "/a%20b/");
         assert_eq!(url("/a?x=y"), "/a/?x=y");
         assert_eq!(url("//example.org"), "/example.org/");
-        assert_eq!(url("/%0d%0aSet-Cookie:x"), "/%0D%0ASet%2DCookie%3Ax/".replace("%2D", "-"));
+        assert_eq!(url("/%0d%0aSet-Cookie=x"), "/%0D%0ASet%2DCookie%3Dx/".replace("%2D", "-"));
         assert_eq!(url("/"), "/");
     }
 
@@ -218,7 +218,7 @@ mod tests {
 
         #[test]
         fn an_encoded_name_decodes_to_itself(name in "[^/\0]{1,20}") {
-            prop_assume!(name != "." && name != "..");
+            prop_assume!(name != "." && name != ".." && file_name(name.clone().into_bytes()).is_some());
             let target = Target::parse(&format!("/{}", segment(name.as_bytes()))).unwrap();
             prop_assert_eq!(target.path(), Path::new(&name));
         }

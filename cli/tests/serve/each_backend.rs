@@ -3,9 +3,16 @@
 /// Makes of `fn name(backend: &str)` a test `backend::name` for each backend.
 macro_rules! on_each_backend {
     ($($name:ident,)+) => {
+        #[cfg(target_os = "linux")]
         on_each_backend!(@ io_uring $($name)+);
+        #[cfg(target_os = "linux")]
         on_each_backend!(@ epoll $($name)+);
+        #[cfg(not(any(target_os = "linux", windows)))]
+        on_each_backend!(@ kqueue $($name)+);
+        #[cfg(unix)]
         on_each_backend!(@ poll $($name)+);
+        #[cfg(windows)]
+        on_each_backend!(@ iocp $($name)+);
     };
     (@ $backend:ident $($name:ident)+) => {
         mod $backend {

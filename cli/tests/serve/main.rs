@@ -11,3 +11,6 @@ mod outside;
 mod protocol;
 mod server;
 mod stop;
+#[cfg_attr(unix, path = "../system/unix.rs")]
+#[cfg_attr(windows, path = "../system/windows.rs")]
+mod system;

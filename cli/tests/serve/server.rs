@@ -8,10 +8,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::client::Client;
+use crate::system;
 
 /// How long anything may take before a test calls it hung.
 pub(crate) const HUNG: Duration = Duration::from_secs(60);
@@ -31,19 +31,16 @@ impl Server {
         Self::start_as(program(), backend, args)
     }
 
-    /// The same with at most so many descriptors.
-    pub(crate) fn start_with_descriptors(limit: u32, backend: &str, args: &[&str]) -> Self {
-        let mut shell = Command::new("sh");
-        let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
-        shell.args(["-c", &script, env!("CARGO_BIN_EXE_anyport")]).env_remove("ANYPORT_BACKEND").stdin(Stdio::null());
-        Self::start_as(shell, backend, args)
+    /// The same with at most so many descriptors, where there is a limit for them.
+    pub(crate) fn start_with_descriptors(limit: u32, backend: &str, args: &[&str]) -> Option<Self> {
+        Some(Self::start_as(system::program_with_descriptors(limit)?, backend, args))
     }
 
     fn start_as(mut command: Command, backend: &str, args: &[&str]) -> Self {
         let temp = tempfile::tempdir().unwrap();
         let root = temp.path().join("site");
         std::fs::create_dir(&root).unwrap();
-        command.arg("serve").arg(&root);
+        command.env_remove("ANYPORT_BACKEND").stdin(Stdio::null()).arg("serve").arg(&root);
         command.args(["--addr", "127.0.0.1:0", "--backend", backend]).args(args);
         if !args.contains(&"--workers") {
             command.args(["--workers", "2"]);
@@ -104,11 +101,19 @@ impl Server {
 
     /// How many descriptors the server has open.
     pub(crate) fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+        system::descriptors(&self.child)
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    /// Stops it as Ctrl-C does. False, which is reported: nobody can here.
+    #[must_use]
+    pub(crate) fn interrupt(&self) -> bool {
+        system::interrupt(&self.child)
+    }
+
+    /// Stops it as whoever ends all programs does. False, as above.
+    #[must_use]
+    pub(crate) fn terminate(&self) -> bool {
+        system::terminate(&self.child)
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -127,10 +132,13 @@ impl Server {
         }
     }
 
-    /// Stops the server, checks that it ends well, and returns what it wrote to stderr.
+    /// Stops the server, checks that it ends well (where it can be told to), and returns what it wrote to stderr.
     pub(crate) fn stop(mut self) -> String {
-        self.signal(Signal::TERM);
-        assert_eq!(self.ended().code(), Some(0));
+        if self.terminate() {
+            assert_eq!(self.ended().code(), Some(0));
+        } else {
+            self.child.kill().unwrap();
+        }
         let mut text = String::new();
         self.stderr.take().unwrap().read_to_string(&mut text).unwrap();
         text
@@ -147,7 +155,7 @@ impl Drop for Server {
 
 /// The program under test, with no backend chosen from outside.
 pub(crate) fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_anyport"));
+    let mut command = system::program();
     command.env_remove("ANYPORT_BACKEND").stdin(Stdio::null());
     command
 }

@@ -3,8 +3,6 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use crate::server::Server;
 
 on_each_backend! {
@@ -41,7 +39,9 @@ fn a_stop_lets_answers_finish_and_closes_idle_connections(backend: &str) {
     server.write("a.txt", "hello");
     let mut idle = server.connect();
     assert_eq!(idle.get("/a.txt").status, 200);
-    server.signal(Signal::TERM);
+    if !server.terminate() {
+        return;
+    }
     assert!(idle.is_ended());
     refuses_connections(&server);
     assert!(server.is_running());
@@ -55,24 +55,30 @@ fn a_stop_lets_answers_finish_and_closes_idle_connections(backend: &str) {
 fn ctrl_c_stops_an_idle_server(backend: &str) {
     let mut server = Server::start(backend, &[]);
     let _idle = server.connect();
-    server.signal(Signal::INT);
+    if !server.interrupt() {
+        return;
+    }
     assert_eq!(server.ended().code(), Some(0));
 }
 
 fn a_stop_has_an_end(backend: &str) {
     let (mut server, _client) = downloading(backend, &["--stop-timeout", "300ms"]);
     let started = Instant::now();
-    server.signal(Signal::TERM);
+    if !server.terminate() {
+        return;
+    }
     assert_eq!(server.ended().code(), Some(0));
     assert!(started.elapsed() >= Duration::from_millis(300), "an answer was cut early");
 }
 
 fn a_second_signal_does_not_wait(backend: &str) {
     let (mut server, _client) = downloading(backend, &["--stop-timeout", "1h"]);
-    server.signal(Signal::INT);
+    if !server.interrupt() {
+        return;
+    }
     refuses_connections(&server);
     assert!(server.is_running());
-    server.signal(Signal::INT);
+    assert!(server.interrupt());
     assert_eq!(server.ended().code(), Some(0));
 }
 
@@ -83,7 +89,9 @@ fn a_request_that_is_on_its_way_is_answered_as_the_last(backend: &str) {
     // The server has the first half for sure once it has answered what came before it.
     client.send("GET /a.txt HTTP/1.1\r\nHost: test\r\n\r\nGET /a.txt HT");
     assert_eq!(client.response().text(), "hello");
-    server.signal(Signal::TERM);
+    if !server.terminate() {
+        return;
+    }
     refuses_connections(&server);
     client.send("TP/1.1\r\nHost: test\r\n\r\n");
     let response = client.response();

@@ -200,7 +200,8 @@ mod tests {
             let connections: Vec<&TcpStream> = load.connections.iter().collect();
             drive(&connections, &load.message, &mut meter).unwrap();
             let lap = meter.into_lap().expect("a measured window");
-            assert!(!lap.latencies.is_empty() && lap.wall >= window && lap.after > lap.before);
+            assert!(!lap.latencies.is_empty() && lap.wall >= window);
+            assert!(lap.after > lap.before || cfg!(windows), "a coarse clock may not have moved");
             drop(load);
             server.join().unwrap().unwrap();
         }
