@@ -24,10 +24,9 @@ promises! {
     "c04" c04_close,
     "c05" c05_order,
     "c06" c06_end_of_stream,
-    #[cfg(unix)]
     "c07" c07_error_kinds,
-    #[cfg(windows)]
-    "c07" iocp_kinds,
+    #[cfg(unix)]
+    "c07" c07_unix_kinds,
     "c08" c08_timers,
     "c09" c09_posts,
     "c10" c10_fairness,

@@ -2,6 +2,7 @@
 //! and for what the backend puts right. Each holds Windows to what is documented, and Wine to what it was seen to do: when
 //! Wine has learnt it, the test fails, and the exception can go. docs/WINDOWS.md lists them.
 
+use std::net::SocketAddr;
 use std::os::windows::io::{AsRawHandle, AsRawSocket, FromRawHandle, OwnedHandle};
 use std::ptr::null_mut;
 use std::thread;
@@ -11,10 +12,13 @@ use socket2::{Domain, SockRef, Socket, Type};
 use windows_sys::Wdk::Storage::FileSystem::{
     FILE_COMPLETION_INFORMATION, FileReplaceCompletionInformation, NtSetInformationFile,
 };
-use windows_sys::Win32::Foundation::{HANDLE, INVALID_HANDLE_VALUE, STATUS_SUCCESS};
-use windows_sys::Win32::Networking::WinSock::{
-    AcceptEx, SOCKET, WSA_IO_PENDING, WSABUF, WSAECONNRESET, WSAGetLastError, WSARecv,
+use windows_sys::Win32::Foundation::{
+    ERROR_INVALID_NAME, GENERIC_READ, GetLastError, HANDLE, INVALID_HANDLE_VALUE, STATUS_SUCCESS,
 };
+use windows_sys::Win32::Networking::WinSock::{
+    AcceptEx, SOCKET, WSA_IO_PENDING, WSABUF, WSAECONNRESET, WSAEINVAL, WSAENOTCONN, WSAGetLastError, WSARecv, WSASend,
+};
+use windows_sys::Win32::Storage::FileSystem::{CreateFileW, OPEN_EXISTING};
 use windows_sys::Win32::System::IO::{
     CancelIoEx, CreateIoCompletionPort, GetQueuedCompletionStatusEx, IO_STATUS_BLOCK, OVERLAPPED, OVERLAPPED_ENTRY,
 };
@@ -32,6 +36,8 @@ pub(crate) fn tests() -> Vec<Case> {
             an_accept_on_what_does_not_listen_is_refused,
             a_reset_before_the_receive_is_told,
             a_refused_datagram_is_told,
+            a_send_without_a_connection_is_refused_as_one,
+            a_name_that_is_too_long_is_refused,
         ],
     }
 }
@@ -168,4 +174,33 @@ fn a_refused_datagram_is_told() {
     if !told {
         give_up(&queue, of(&near), &memory);
     }
+}
+
+fn a_send_without_a_connection_is_refused_as_one() {
+    for (kind, of_wine) in [(Type::STREAM, WSAECONNRESET), (Type::DGRAM, WSAEINVAL)] {
+        let socket = Socket::new(Domain::IPV4, kind, None).expect("a socket");
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("bind");
+        let mut byte = [0];
+        let list = WSABUF { len: 1, buf: byte.as_mut_ptr() };
+        let mut bytes = 0;
+        // SAFETY: all of it is of this frame; not overlapped, so the call is over when it returns.
+        let code = unsafe {
+            assert_ne!(WSASend(of(&socket), &list, 1, &mut bytes, 0, null_mut(), None), 0);
+            WSAGetLastError()
+        };
+        assert_eq!(code, if is_wine() { of_wine } else { WSAENOTCONN });
+    }
+}
+
+fn a_name_that_is_too_long_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = format!(r"\\?\{}\{}", folder.path().display(), "x".repeat(300));
+    let path: Vec<u16> = path.encode_utf16().chain([0]).collect();
+    // SAFETY: the path is of this frame, and ends with a zero.
+    let (file, code) = unsafe {
+        let file = CreateFileW(path.as_ptr(), GENERIC_READ, 0, null_mut(), OPEN_EXISTING, 0, null_mut());
+        (file, GetLastError())
+    };
+    assert_eq!(file, INVALID_HANDLE_VALUE);
+    assert_eq!(code == ERROR_INVALID_NAME, !is_wine(), "{code}");
 }

@@ -18,7 +18,7 @@ use crate::sys::windows::socket;
 use crate::sys::{Block, Notes, Purpose, Raw, Route};
 use std::collections::HashMap;
 use windows_sys::Win32::Networking::WinSock::{
-    AcceptEx, SOCKADDR_STORAGE, SOCKET, WSA_IO_PENDING, WSAECONNABORTED, WSAECONNRESET, WSAENOTCONN,
+    AcceptEx, SOCKADDR_STORAGE, SOCKET, WSA_IO_PENDING, WSAECONNABORTED, WSAECONNRESET, WSAENOTCONN, WSAENOTSOCK,
 };
 
 /// Calls that a multishot accept keeps with the system.
@@ -59,6 +59,9 @@ pub(super) struct Accepts {
 impl Accepts {
     /// Makes a call; `Done` is over without a packet.
     fn call(&mut self, slot: u32, listener: Raw, notes: &Notes) -> Issued {
+        if let Raw::Handle(_) = listener {
+            return Issued::Done(Outcome::error(WSAENOTSOCK));
+        }
         let socket = match socket::stream(notes.family, notes.protocol) {
             Ok(socket) => socket,
             Err(code) => return Issued::Done(Outcome::error(code)),

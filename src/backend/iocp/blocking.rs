@@ -12,8 +12,8 @@ use std::os::windows::io::{AsRawHandle, IntoRawHandle};
 use std::path::Path;
 use std::ptr;
 use windows_sys::Win32::Foundation::{
-    ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_INVALID_PARAMETER, ERROR_MORE_DATA, ERROR_SEEK_ON_DEVICE, GetLastError,
-    HANDLE,
+    ERROR_ACCESS_DENIED, ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_INVALID_PARAMETER, ERROR_MORE_DATA,
+    ERROR_SEEK_ON_DEVICE, GetLastError, HANDLE,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     BY_HANDLE_FILE_INFORMATION, FILE_FLAG_BACKUP_SEMANTICS, FILE_READ_ATTRIBUTES, FILE_TYPE_DISK, FlushFileBuffers,
@@ -129,6 +129,7 @@ unsafe fn read(handle: HANDLE, buf: *mut u8, len: u32, offset: Option<u64>) -> O
     // place it reads there.
     let result = outcome(unsafe { ReadFile(handle, buf, len, &mut bytes, place) }, bytes);
     match result.errno().map(|code| code as u32) {
+        Some(ERROR_ACCESS_DENIED) => Outcome::error(errno::WRONG_DIRECTION),
         Some(ERROR_BROKEN_PIPE | ERROR_HANDLE_EOF) => Outcome::done(0),
         Some(ERROR_MORE_DATA) => Outcome::done(bytes as usize),
         _ => result,
@@ -142,7 +143,11 @@ unsafe fn write(handle: HANDLE, buf: *const u8, len: u32, offset: Option<u64>) -
     let mut place = at(offset);
     let place = place.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
     // SAFETY: as for `read`.
-    outcome(unsafe { WriteFile(handle, buf, len, &mut bytes, place) }, bytes)
+    let result = outcome(unsafe { WriteFile(handle, buf, len, &mut bytes, place) }, bytes);
+    match result.errno().map(|code| code as u32) {
+        Some(ERROR_ACCESS_DENIED) => Outcome::error(errno::WRONG_DIRECTION),
+        _ => result,
+    }
 }
 
 /// A place in a file, as calls take it.

@@ -21,8 +21,8 @@ use windows_sys::Win32::Foundation::{
     ERROR_CALL_NOT_IMPLEMENTED, ERROR_IO_PENDING, ERROR_SEEK_ON_DEVICE, GetLastError,
 };
 use windows_sys::Win32::Networking::WinSock::{
-    LPFN_CONNECTEX, SD_SEND, SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKET, WSABUF, WSAENOTCONN, WSAENOTSOCK,
-    WSAID_CONNECTEX, WSAIoctl, WSARecv, WSARecvFrom, WSASend, WSASendTo, connect, shutdown,
+    LPFN_CONNECTEX, SD_SEND, SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKET, WSABUF, WSAEAFNOSUPPORT, WSAENOTCONN,
+    WSAENOTSOCK, WSAID_CONNECTEX, WSAIoctl, WSARecv, WSARecvFrom, WSASend, WSASendTo, connect, shutdown,
 };
 use windows_sys::Win32::Storage::FileSystem::{ReadFile, WriteFile};
 use windows_sys::core::BOOL;
@@ -209,6 +209,10 @@ impl Iocp {
     }
 
     fn connect(&mut self, entry: &Entry, block: *mut Block, scratch: &Scratch) -> Issued {
+        let Raw::Socket(_) = entry.raw() else { return Issued::Done(Outcome::error(WSAENOTSOCK)) };
+        if scratch.family() != entry.notes.family {
+            return Issued::Done(Outcome::error(WSAEAFNOSUPPORT));
+        }
         let socket = entry.raw().socket();
         let (name, len) = scratch.name();
         if entry.kind == Kind::Datagram {
@@ -421,6 +425,9 @@ unsafe fn send_message(entry: &Entry, block: *mut Block, scratch: &mut Scratch) 
         return unsafe { send(entry, block, buf, len) };
     }
     let (name, len) = scratch.name();
+    if len > 0 && scratch.family() != entry.notes.family {
+        return Issued::Done(Outcome::error(WSAEAFNOSUPPORT));
+    }
     let list = scratch.buffers();
     let (socket, count) = (entry.raw().socket(), list.len() as u32);
     let mut bytes = 0;

@@ -14,8 +14,12 @@ use crate::slot::State;
 use crate::sys::Block;
 use crate::sys::errno;
 use crate::sys::windows::socket;
-use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_MORE_DATA};
-use windows_sys::Win32::Networking::WinSock::{WSAECONNREFUSED, WSAECONNRESET, WSAENOTCONN};
+use windows_sys::Win32::Foundation::{
+    ERROR_ACCESS_DENIED, ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_INVALID_USER_BUFFER, ERROR_MORE_DATA,
+};
+use windows_sys::Win32::Networking::WinSock::{
+    WSAECONNREFUSED, WSAECONNRESET, WSAEDESTADDRREQ, WSAEINVAL, WSAEISCONN, WSAEMSGSIZE, WSAENOTCONN,
+};
 
 impl Iocp {
     /// Takes the packet of the operation in `slot` up. It may go on with another call.
@@ -106,6 +110,10 @@ impl Iocp {
                 Some(code) if code == ERROR_HANDLE_EOF as i32 => Outcome::done(0),
                 _ => outcome,
             },
+            // A listener is taken already, as elsewhere.
+            RawOp::Connect { .. } if outcome.errno() == Some(WSAEINVAL) && socket::listens(entry.raw().socket()) => {
+                Outcome::error(WSAEISCONN)
+            }
             RawOp::Connect { .. } if !outcome.is_error() => match socket::update_connected(entry.raw().socket()) {
                 Ok(()) => Outcome::done(0),
                 Err(error) => error.into(),
@@ -164,6 +172,10 @@ fn received(entry: &mut Entry, room: usize, given_up: bool, outcome: Outcome) ->
     }
 }
 
+fn is_too_long(code: i32) -> bool {
+    [ERROR_MORE_DATA, ERROR_INVALID_USER_BUFFER].contains(&(code as u32))
+}
+
 fn sent(entry: &mut Entry, outcome: Outcome) -> Outcome {
     if let Some(n) = outcome.value()
         && entry.kind == Kind::File
@@ -172,6 +184,10 @@ fn sent(entry: &mut Entry, outcome: Outcome) -> Outcome {
     }
     match outcome.errno() {
         Some(WSAECONNRESET) if entry.kind == Kind::Datagram => Outcome::error(WSAECONNREFUSED),
+        // A datagram that is longer than there can be. (The kernel has no word of its own for it.)
+        Some(code) if entry.kind == Kind::Datagram && is_too_long(code) => Outcome::error(WSAEMSGSIZE),
+        // A datagram that is told no destination.
+        Some(WSAENOTCONN) if entry.kind == Kind::Datagram => Outcome::error(WSAEDESTADDRREQ),
         // Without a connection, or after its failure was told: as elsewhere, a broken pipe.
         Some(WSAENOTCONN) if entry.kind == Kind::Tcp => Outcome::error(errno::BROKEN),
         Some(code) if entry.kind.is_stream() && entry.has_failed() && errno::is_broken(code) => {

@@ -3,7 +3,7 @@
 use std::io;
 use std::ptr;
 use windows_sys::Win32::Networking::WinSock::{
-    AF_INET, AF_INET6, AF_UNIX, INVALID_SOCKET, POLLERR, SIO_UDP_CONNRESET, SO_PROTOCOL_INFOW,
+    AF_INET, AF_INET6, AF_UNIX, INVALID_SOCKET, POLLERR, SIO_UDP_CONNRESET, SO_ACCEPTCONN, SO_PROTOCOL_INFOW,
     SO_UPDATE_ACCEPT_CONTEXT, SO_UPDATE_CONNECT_CONTEXT, SOCK_STREAM, SOCKADDR, SOCKADDR_IN, SOCKADDR_IN6,
     SOCKADDR_STORAGE, SOCKADDR_UN, SOCKET, SOL_SOCKET, WSA_FLAG_NO_HANDLE_INHERIT, WSA_FLAG_OVERLAPPED, WSAEINVAL,
     WSAIoctl, WSAPOLLFD, WSAPROTOCOL_INFOW, WSAPoll, WSASocketW, bind, closesocket, getpeername, getsockopt,
@@ -36,6 +36,14 @@ pub(crate) fn is_connected(socket: SOCKET) -> bool {
     let mut len = size_of::<SOCKADDR_STORAGE>() as i32;
     // SAFETY: the structure is of this frame and as long as is said.
     unsafe { getpeername(socket, (&raw mut name).cast(), &mut len) == 0 }
+}
+
+/// Whether it takes connections.
+pub(crate) fn listens(socket: SOCKET) -> bool {
+    let (mut listens, mut len) = (0i32, size_of::<i32>() as i32);
+    // SAFETY: the number is of this frame and as long as is said.
+    let result = unsafe { getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, (&raw mut listens).cast(), &mut len) };
+    result == 0 && listens != 0
 }
 
 /// Whether the connection of a socket whose stream has ended was reset. A receive that finds a reset says so; but where

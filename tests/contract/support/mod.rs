@@ -6,6 +6,8 @@
 mod alloc;
 mod calls;
 mod drive;
+mod errnos;
+mod files;
 mod harness;
 mod pattern;
 mod peer;
@@ -25,6 +27,8 @@ mod system;
 
 pub(crate) use alloc::{Heap, counted, process_heap};
 pub(crate) use drive::*;
+pub(crate) use errnos::Errno;
+pub(crate) use files::set_readonly;
 pub(crate) use harness::*;
 pub(crate) use pattern::{assert_piece, pattern, piece};
 pub(crate) use peer::{Peer, Step};

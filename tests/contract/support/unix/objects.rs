@@ -112,9 +112,12 @@ pub(crate) fn is_wine() -> bool {
 /// The system tells when there is room in a pipe.
 pub(crate) const PIPES_TELL_ROOM: bool = true;
 
+/// The path of what takes everything and has nothing.
+pub(crate) const NULL: &str = "/dev/null";
+
 /// A file that takes everything and has nothing.
 pub(crate) fn null() -> std::fs::File {
-    std::fs::File::options().read(true).write(true).open("/dev/null").expect("/dev/null")
+    std::fs::File::options().read(true).write(true).open(NULL).expect("/dev/null")
 }
 
 /// A source that never runs dry and never blocks: no edge and no "would block" ends a turn of it.

@@ -1,10 +1,37 @@
 //! The numbers of the events that tests name by their Unix name.
-#![allow(dead_code)]
 
-use windows_sys::Win32::Networking::WinSock::{WSAECONNREFUSED, WSAECONNRESET, WSAENOTCONN};
+use windows_sys::Win32::Foundation::{
+    ERROR_ACCESS_DENIED, ERROR_ALREADY_EXISTS, ERROR_BROKEN_PIPE, ERROR_CALL_NOT_IMPLEMENTED, ERROR_CANCELLED,
+    ERROR_DISK_FULL, ERROR_FILE_EXISTS, ERROR_FILE_NOT_FOUND, ERROR_FILENAME_EXCED_RANGE, ERROR_INVALID_ACCESS,
+    ERROR_INVALID_NAME, ERROR_INVALID_PARAMETER, ERROR_NO_DATA, ERROR_PATH_NOT_FOUND, ERROR_SEEK_ON_DEVICE,
+};
+use windows_sys::Win32::Networking::WinSock::{
+    WSAEADDRINUSE, WSAEAFNOSUPPORT, WSAECONNREFUSED, WSAECONNRESET, WSAEDESTADDRREQ, WSAEINVAL, WSAEISCONN, WSAEMFILE,
+    WSAEMSGSIZE, WSAENETUNREACH, WSAENOTCONN, WSAENOTSOCK, WSAETIMEDOUT,
+};
 
-pub(crate) const EPERM: i32 = 1;
-pub(crate) const EOPNOTSUPP: i32 = -1;
-pub(crate) const ECONNRESET: i32 = WSAECONNRESET;
+pub(crate) const EACCES: i32 = ERROR_ACCESS_DENIED as i32;
+pub(crate) const EADDRINUSE: i32 = WSAEADDRINUSE;
+pub(crate) const EAFNOSUPPORT: i32 = WSAEAFNOSUPPORT;
+/// The object was opened for the other direction.
+pub(crate) const EBADF: i32 = ERROR_INVALID_ACCESS as i32;
+pub(crate) const ECANCELED: i32 = ERROR_CANCELLED as i32;
 pub(crate) const ECONNREFUSED: i32 = WSAECONNREFUSED;
+pub(crate) const ECONNRESET: i32 = WSAECONNRESET;
+pub(crate) const EDESTADDRREQ: i32 = WSAEDESTADDRREQ;
+pub(crate) const EEXIST: &[u32] = &[ERROR_FILE_EXISTS, ERROR_ALREADY_EXISTS];
+pub(crate) const EINVAL: &[u32] = &[ERROR_INVALID_PARAMETER, WSAEINVAL as u32];
+pub(crate) const EISCONN: i32 = WSAEISCONN;
+pub(crate) const EMFILE: i32 = WSAEMFILE;
+pub(crate) const EMSGSIZE: i32 = WSAEMSGSIZE;
+pub(crate) const ENAMETOOLONG: &[u32] = &[ERROR_INVALID_NAME, ERROR_FILENAME_EXCED_RANGE];
+pub(crate) const ENETUNREACH: i32 = WSAENETUNREACH;
+pub(crate) const ENOENT: &[u32] = &[ERROR_FILE_NOT_FOUND, ERROR_PATH_NOT_FOUND];
+pub(crate) const ENOSPC: i32 = ERROR_DISK_FULL as i32;
 pub(crate) const ENOTCONN: i32 = WSAENOTCONN;
+pub(crate) const ENOTSOCK: i32 = WSAENOTSOCK;
+pub(crate) const EOPNOTSUPP: i32 = ERROR_CALL_NOT_IMPLEMENTED as i32;
+pub(crate) const EPERM: i32 = ERROR_ACCESS_DENIED as i32;
+pub(crate) const EPIPE: &[u32] = &[ERROR_NO_DATA, ERROR_BROKEN_PIPE];
+pub(crate) const ESPIPE: i32 = ERROR_SEEK_ON_DEVICE as i32;
+pub(crate) const ETIMEDOUT: i32 = WSAETIMEDOUT;

@@ -195,9 +195,12 @@ pub(crate) const DATAGRAMS_WAIT: bool = false;
 /// The system tells when there is something in a pipe, but not when there is room.
 pub(crate) const PIPES_TELL_ROOM: bool = false;
 
+/// The path of what takes everything and has nothing.
+pub(crate) const NULL: &str = "NUL";
+
 /// A file that takes everything and has nothing.
 pub(crate) fn null() -> std::fs::File {
-    std::fs::File::options().read(true).write(true).open("NUL").expect("NUL")
+    std::fs::File::options().read(true).write(true).open(NULL).expect("NUL")
 }
 
 /// A source that never runs dry: there is none here.

@@ -27,6 +27,7 @@ use windows_sys::core::{PWSTR, s, w};
 use super::memory::allocation;
 use super::objects::Numbered;
 use super::wine::is_wine;
+use crate::support::files::set_readonly;
 use crate::support::skip::skip_elsewhere;
 
 /// What the system knows an open object by.
@@ -214,6 +215,27 @@ fn name(thread: &OwnedHandle) -> String {
 /// Whether reads of `file` can be asked not to wait for the disk.
 pub(crate) fn tells_what_is_cached(_: &std::fs::File) -> bool {
     false
+}
+
+pub(crate) fn leave_the_network() {
+    skip_elsewhere("a process gets a network of its own on Linux alone");
+}
+
+pub(crate) fn give_up_soon(_: &socket2::Socket) {
+    skip_elsewhere("how soon a connection is given up can be set on Linux alone");
+}
+
+/// Runs `body` if this is nobody who may write to what is read-only: on Windows nobody may, in Wine the administrator of
+/// the system below.
+pub(crate) fn without_power_over_files<T>(body: impl FnOnce() -> T) -> T {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    set_readonly(file.path(), true);
+    let opened = std::fs::File::options().write(true).open(file.path()).is_ok();
+    set_readonly(file.path(), false);
+    if opened {
+        skip_elsewhere("the administrator may open anything: run it as somebody else");
+    }
+    body()
 }
 
 /// There is no limit of open handles to raise. (But in Wine they are descriptors of the system below, all of them in one
