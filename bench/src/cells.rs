@@ -31,6 +31,9 @@ pub struct Setting {
     pub who: Option<String>,
 }
 
+/// Bytes under way at once from which on a turn takes long.
+const HEAVY: usize = 100_000_000;
+
 /// One kind of work for servers.
 #[derive(Clone, Copy, Debug)]
 pub struct Task {
@@ -112,7 +115,8 @@ impl Task {
             benchmark: self.benchmark,
             work: self.describe(),
             unit: self.unit(),
-            rounds: setting.rounds,
+            // A turn of these takes seconds.
+            rounds: if self.data() > HEAVY { setting.rounds.min(3) } else { setting.rounds },
             contestants: contestants.collect(),
         }
     }
@@ -143,8 +147,12 @@ impl Task {
 
     /// A window in which each of very many connections has its turn a few times.
     fn window(&self, setting: &Setting) -> Duration {
-        let data = self.work.active * (self.work.message + 4096);
-        setting.window.max(Duration::from_nanos(data as u64))
+        setting.window.max(Duration::from_nanos(self.data() as u64))
+    }
+
+    /// Bytes that a message on each active connection moves, and some for the connection.
+    fn data(&self) -> usize {
+        self.work.active * (self.work.message + 4096)
     }
 
     fn turn(&self, setting: &Setting, name: &str) -> io::Result<Sample> {
