@@ -82,13 +82,14 @@ fn an_edge_costs_no_rearming(backend: Backend) {
     near.set_nonblocking(true).expect("non-blocking");
     watch.add(&near, 1, Interest::READABLE, Mode::Edge).expect("add");
     let mut buf = [0; 16];
-    let (calls, ()) = count(|| {
-        for _ in 0..10 {
-            far.write_all(b"x").expect("send");
-            watch.one();
-            while watch.try_io(&near, Interest::READABLE, || (&near).read(&mut buf)).is_ok() {}
-        }
-    });
+    let mut round = || {
+        far.write_all(b"x").expect("send");
+        watch.one();
+        while watch.try_io(&near, Interest::READABLE, || (&near).read(&mut buf)).is_ok() {}
+    };
+    // Room is made for events, which can be a call of the allocator's.
+    round();
+    let (calls, ()) = count(|| (0..10).for_each(|_| round()));
     // What libkqueue asks the descriptor of an event.
     let calls = if is_libkqueue(backend) { calls.except(&["ioctl"]) } else { calls };
     assert_eq!(calls.of_any(&WAITS), 10, "{calls}");

@@ -8,7 +8,7 @@ use crate::toolchain::{host, nightly_with_source, target_folder};
 
 /// Every test of the library: lent memory, slots, rings.
 pub(crate) fn address() -> Outcome {
-    test("address", &["--lib", "--test", "contract"])?.run_tests()
+    test("address", &["--lib", "--test", "contract", "--test", "readiness"])?.run_tests()
 }
 
 /// What has threads in it: posts, the blocking pool, descriptors and buffers that change hands, drops, fairness, the soak.
@@ -18,8 +18,10 @@ pub(crate) fn address() -> Outcome {
 pub(crate) fn thread() -> Outcome {
     let skipped = ["c04::", "c05::", "c06::", "c07::", "c11::", "c12::", "refusal::", "oracle::", "traps::"];
     let skips = skipped.iter().flat_map(|promise| ["--skip", promise]);
-    let arguments: Vec<&str> =
-        ["--lib", "--test", "contract", "--", "--test-threads=1"].into_iter().chain(skips).collect();
+    let arguments: Vec<&str> = ["--lib", "--test", "contract", "--test", "readiness", "--", "--test-threads=1"]
+        .into_iter()
+        .chain(skips)
+        .collect();
     test("thread", &arguments)?.run_tests()
 }
 
