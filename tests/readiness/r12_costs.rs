@@ -87,7 +87,7 @@ fn an_edge_costs_no_rearming(backend: Backend) {
         watch.one();
         while watch.try_io(&near, Interest::READABLE, || (&near).read(&mut buf)).is_ok() {}
     };
-    // Room is made for events, which can be a call of the allocator's.
+    // Room for events is made by the first wait: a call of the allocator's, when its heap must grow for that.
     round();
     let (calls, ()) = count(|| (0..10).for_each(|_| round()));
     // What libkqueue asks the descriptor of an event.
