@@ -31,6 +31,7 @@ promises! {
     "r09" r09_wait,
     "r10" r10_notify,
     "r11" r11_threads,
+    "two_loops" two_loops,
     #[cfg(unix)]
     "r12" r12_costs,
     #[cfg(unix)]
