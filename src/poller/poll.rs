@@ -214,11 +214,13 @@ impl Table {
             return None;
         }
         let readiness = readiness(entry.revents);
+        // Not what the entry waits for: another direction may have been rearmed since the copy was made.
+        let armed = armed(&self.list[place]);
         let still_armed = match registration.mode {
-            Mode::Level => armed(entry),
+            Mode::Level => armed,
             // A hang-up would be reported for as long as anything is waited for.
             Mode::Edge if !readiness.intersects(Readiness::OVER) => {
-                armed(entry) - Interest::from_bits_truncate(readiness.bits())
+                armed - Interest::from_bits_truncate(readiness.bits())
             }
             Mode::Edge | Mode::Oneshot => Interest::empty(),
         };

@@ -3,6 +3,8 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc;
 use std::thread;
 
 use anyport::Backend;
@@ -23,6 +25,7 @@ pub(crate) fn tests() -> Vec<Case> {
         modify_looks_again,
         rearm_does_nothing_in_other_modes,
         every_byte_arrives_however_writer_and_reader_race,
+        what_was_rearmed_survives_a_report_of_the_other_direction,
     ]
 }
 
@@ -219,4 +222,48 @@ fn every_byte_arrives_however_writer_and_reader_race(backend: Backend) {
     }
     writer.join().expect("the writer").expect("send");
     assert_piece(&received, 1, 0);
+}
+
+/// One thread waits, and has room to write reported over and over. Another one reads: it is told of a byte, drains, rearms,
+/// and has the next byte sent. What it rearms must not get lost in the report that is under way.
+fn what_was_rearmed_survives_a_report_of_the_other_direction(backend: Backend) {
+    const BYTES: usize = 5_000;
+    let mut watch = poller(backend);
+    let (near, mut far) = nonblocking_pair();
+    watch.add(&near, 1, Interest::READABLE | Interest::WRITABLE, Mode::Edge).expect("add");
+    let Watch { poller, events } = &mut watch;
+    let (poller, near) = (&*poller, &near);
+    let (sent, arrived) = (&AtomicUsize::new(0), &AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let (tell, told) = mpsc::channel();
+        scope.spawn(move || {
+            for byte in 1..=BYTES {
+                sent.store(byte, SeqCst);
+                far.write_all(b"x").expect("send");
+                while near.peek(&mut [0]).is_err() {
+                    thread::yield_now();
+                }
+                arrived.store(byte, SeqCst);
+                if told.recv().is_err() {
+                    return; // the other thread's assertion failed
+                }
+                while poller.try_io(near, Interest::READABLE, || (&*near).read(&mut [0; 16])).is_ok() {}
+            }
+        });
+        let (mut seen, mut silent) = (0, 0);
+        while seen < BYTES {
+            silent = if arrived.load(SeqCst) > seen { silent + 1 } else { 0 };
+            assert!(silent < 1000, "byte {} is there, but {silent} waits did not say so", seen + 1);
+            assert_ne!(poller.wait(events, Some(PATIENCE)).expect("wait"), 0);
+            for event in &*events {
+                if event.is_writable() {
+                    poller.rearm(near, Interest::WRITABLE).expect("rearm");
+                }
+                if event.is_readable() && sent.load(SeqCst) > seen {
+                    seen += 1;
+                    tell.send(()).expect("the reader is there");
+                }
+            }
+        }
+    });
 }
