@@ -78,11 +78,12 @@ pub(crate) enum Refusal {
     OpenForNothing,
     Forked,
     NoSocket,
+    NoStream,
 }
 
 impl Refusal {
     /// In the order of their numbers.
-    pub(crate) const ALL: [Refusal; 8] = [
+    pub(crate) const ALL: [Refusal; 9] = [
         Refusal::StaleHandle,
         Refusal::BusyHandle,
         Refusal::NoRoom,
@@ -91,6 +92,7 @@ impl Refusal {
         Refusal::OpenForNothing,
         Refusal::Forked,
         Refusal::NoSocket,
+        Refusal::NoStream,
     ];
 }
 
@@ -113,6 +115,10 @@ impl From<Refusal> for Error {
             Refusal::PathWithNul => (ErrorKind::InvalidInput, "a path cannot contain a NUL byte"),
             Refusal::OpenForNothing => (ErrorKind::InvalidInput, "open a file for reading, writing or both"),
             Refusal::NoSocket => (ErrorKind::InvalidInput, "the object is no socket"),
+            Refusal::NoStream => (
+                ErrorKind::InvalidInput,
+                "a file is sent on a stream socket only; read it and send what was read on other objects",
+            ),
             Refusal::Forked => (
                 ErrorKind::Unsupported,
                 "the port was made before a fork, in the parent process; make a new one in the child",

@@ -170,7 +170,7 @@ pub struct Explanation {
 }
 
 /// One of each operation, as a backend is asked about it.
-fn samples() -> [(&'static str, RawOp); 24] {
+fn samples() -> [(&'static str, RawOp); 25] {
     let (buf, scratch) = (ptr::null_mut(), ptr::null_mut());
     [
         ("nop", RawOp::Nop),
@@ -187,6 +187,7 @@ fn samples() -> [(&'static str, RawOp); 24] {
         ("send-all", RawOp::Send { buf, len: 1, all: true }),
         ("send, vectored", RawOp::SendMsg { scratch }),
         ("send-to", RawOp::SendMsg { scratch }),
+        ("send-file", RawOp::SendFile { scratch }),
         ("shutdown", RawOp::Shutdown { how: Shutdown::Write }),
         ("ready", RawOp::Ready { direction: Direction::Read }),
         ("open", RawOp::Open { path: ptr::null(), how: OpenHow::default() }),

@@ -80,6 +80,8 @@ pub struct Port {
     starved: Starved,
     /// Operations that rest, with the times when they go on; in order, since all rest equally long.
     parked: VecDeque<(u64, OpId)>,
+    /// Operations that have had their share of the port's time, and go on with the next wait.
+    yielding: VecDeque<OpId>,
     /// Operations that the backend has.
     with_system: usize,
     /// Completions handed out since the system was last asked.
@@ -130,6 +132,7 @@ impl Port {
             starts: VecDeque::new(),
             starved: Starved::default(),
             parked: VecDeque::new(),
+            yielding: VecDeque::new(),
             with_system: 0,
             handed_out: 0,
             posts_next: false,
@@ -522,28 +525,17 @@ impl Port {
         !self.ready.is_empty() || !self.mail.is_empty()
     }
 
-    /// The rest of `submit`, for an operation on no handle: inlined, because which one it is is known there.
-    #[inline(always)]
+    /// The non-generic part of `submit`, for an operation on no handle.
     fn launch(&mut self, slot: u32, due: Option<u64>) {
         if self.fork.is_child() {
             return self.refuse(slot, Refusal::Forked);
         }
         self.arm(slot, due);
-        let head = self.core.slots.head_mut(slot);
-        match head.raw {
-            // The wheel is all that it needs.
-            RawOp::Timer { .. } => head.state = State::Started,
-            _ => self.launch_free(slot),
-        }
-    }
-
-    #[inline(never)]
-    fn launch_free(&mut self, slot: u32) {
-        self.hand_over(slot);
+        self.start(slot);
         self.run_starts();
     }
 
-    /// The same for an operation on a handle: not generic.
+    /// The same for an operation on a handle.
     fn launch_on(&mut self, slot: u32, handle: Handle, due: Option<u64>) {
         if self.fork.is_child() {
             return self.refuse(slot, Refusal::Forked);
@@ -585,6 +577,12 @@ impl Port {
             self.begin_close(slot, handle.index);
             return None;
         }
+        if let RawOp::SendFile { .. } = head.raw
+            && !entry.kind.is_stream()
+        {
+            self.refuse(slot, Refusal::NoStream);
+            return None;
+        }
         let lane = head.raw.lane();
         (head.handle, head.lane, head.kind) = (handle.index, lane, Some(entry.kind));
         // A receive waits for the connect before it.
@@ -604,6 +602,7 @@ impl Port {
     fn start(&mut self, slot: u32) {
         let head = self.core.slots.head_mut(slot);
         match head.raw {
+            RawOp::Timer { .. } => head.state = State::Started,
             RawOp::RecvPooled { .. } | RawOp::Accept { .. } => self.start_shot(slot),
             _ => self.hand_over(slot),
         }
@@ -721,6 +720,30 @@ impl Port {
                     Outcome::done(head.transferred)
                 }
             }
+            (&mut RawOp::SendFile { scratch }, Some(n), _) => {
+                head.transferred += n;
+                // SAFETY: the scratch is in the payload, which the system has let go of.
+                let goes_on = unsafe { (*scratch).part.goes_on_after(n) };
+                match goes_on && n > 0 {
+                    true if going_on => {
+                        self.let_others(slot);
+                        return None;
+                    }
+                    true => Outcome::error(error::CANCELLED),
+                    false => Outcome::done(head.transferred),
+                }
+            }
+            (&mut RawOp::SendFile { scratch }, _, Some(error::NOT_AT_HAND)) if going_on => {
+                head.raw = RawOp::Bring { scratch };
+                self.starts.push_back(slot);
+                return None;
+            }
+            (&mut RawOp::Bring { scratch }, Some(_), _) if going_on => {
+                head.raw = RawOp::SendFile { scratch };
+                self.starts.push_back(slot);
+                return None;
+            }
+            (RawOp::Bring { .. }, Some(_), _) => Outcome::error(error::CANCELLED),
             (RawOp::RecvPooled { .. }, _, Some(error::NO_BUFFER)) if going_on => {
                 self.starve(slot);
                 return None;
@@ -755,6 +778,12 @@ impl Port {
         }
         head.state = State::Parked;
         head.number = self.starved.wait(head.number, id);
+    }
+
+    /// Lets others have their turn before an operation goes on.
+    fn let_others(&mut self, slot: u32) {
+        self.core.slots.head_mut(slot).state = State::Parked;
+        self.yielding.push_back(self.core.slots.id(slot));
     }
 
     /// Lets an operation rest before it is tried again.
@@ -888,12 +917,16 @@ impl Port {
         count
     }
 
-    /// Serves timers, deadlines, resting operations and those that wait for a buffer. Returns the
+    /// Serves timers, deadlines, resting operations, those that wait for a buffer or their turn. Returns the
     /// time, where it was asked for.
     fn serve_time_and_buffers(&mut self) -> Option<u64> {
         // As many as there are buffers; who then finds nothing to receive leaves his to the next.
         for _ in 0..self.core.pool.available() {
             let Some(id) = self.starved.next() else { break };
+            self.resume(id);
+        }
+        for _ in 0..self.yielding.len() {
+            let Some(id) = self.yielding.pop_front() else { break };
             self.resume(id);
         }
         if self.wheel.is_empty() && self.parked.is_empty() {
@@ -939,16 +972,20 @@ impl Port {
 
     /// How long the port may sleep: until `end`, the next deadline or the next retry.
     fn until(&self, now: Option<u64>, end: Option<u64>) -> Option<Duration> {
+        if !self.yielding.is_empty() {
+            return Some(Duration::ZERO);
+        }
         let retry = self.parked.front().map(|&(time, _)| time);
         let wake = [end, self.wheel.next_wake(), retry].into_iter().flatten().min()?;
         let now = now.unwrap_or_else(|| self.clock.now());
         Some(Duration::from_nanos(wake.saturating_sub(now)))
     }
 
-    /// True when an event is that of an operation on no handle: it is the last one, after which nothing goes on.
+    /// True when an event is the last of an operation on no handle, after which nothing goes on.
     #[inline(always)]
     fn is_over(&self, event: Event) -> bool {
-        self.core.slots.head(event.slot).handle == NONE
+        let head = self.core.slots.head(event.slot);
+        !event.more && !may_go_on(head, event.outcome) && head.handle == NONE
     }
 
     /// Concludes and completes such an operation at once.
@@ -1015,14 +1052,14 @@ impl Port {
 }
 
 /// True when this need not be the end of the operation: a send-all that moved a part, now or before, a receive that found
-/// the pool empty, a multishot that has more to come, a connect to a full listener.
+/// the pool empty, a multishot that has more to come, a connect to a full listener, a send-file.
 #[inline(always)]
 fn may_go_on(head: &Head, outcome: Outcome) -> bool {
     let by_nature = match head.raw {
         RawOp::Send { all: true, len, .. } => head.transferred != 0 || outcome != Outcome::done(len),
         RawOp::RecvPooled { multi } => multi || outcome.is_error(),
         RawOp::Accept { multi } => multi,
-        RawOp::Connect { .. } => true,
+        RawOp::Connect { .. } | RawOp::SendFile { .. } | RawOp::Bring { .. } => true,
         _ => false,
     };
     by_nature || outcome.errno().is_some_and(error::would_block)

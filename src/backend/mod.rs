@@ -15,6 +15,8 @@ pub(crate) mod perform;
 pub(crate) mod quirks;
 #[cfg(unix)]
 pub(crate) mod reactor;
+#[cfg(unix)]
+mod send_file;
 #[cfg(target_os = "linux")]
 pub(crate) mod uring;
 

@@ -5,6 +5,7 @@
 //! `MSG_DONTWAIT`, and answers `WouldBlock`. [`perform_blocking`] may block: it runs on a pool thread.
 
 use super::quirks;
+use super::send_file::{bring, send_next};
 use crate::buf::pool::Pool;
 use crate::error;
 use crate::handle::Kind;
@@ -231,11 +232,14 @@ fn perform_seldom(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind) -> Outcome {
             let (list, count) = scratch.iovecs();
             quirks::write_without_signal(fd, list, count)
         }
+        // SAFETY: see above.
+        RawOp::SendFile { scratch } => unsafe { send_next(fd, &(*scratch).part) },
         RawOp::Shutdown { how } => again(|| rustix::net::shutdown(fd, shutdown_how(how)).map(|()| 0)),
         RawOp::Ready { direction } => readiness(fd, direction),
         RawOp::Recv { .. } | RawOp::RecvPooled { .. } => unreachable!("{raw:?} is `perform`'s own"),
         RawOp::Timer { .. }
         | RawOp::Open { .. }
+        | RawOp::Bring { .. }
         | RawOp::ReadAt { .. }
         | RawOp::WriteAt { .. }
         | RawOp::Sync { .. }
@@ -296,6 +300,8 @@ pub(crate) unsafe fn perform_blocking(raw: &RawOp, fd: RawFd) -> Outcome {
             // SAFETY: the caller's.
             again_c(|| unsafe { libc::writev(fd, list, count as _) })
         }
+        // SAFETY: the caller's.
+        RawOp::Bring { scratch } => bring(unsafe { &mut (*scratch).part }),
         RawOp::Sync { data } => quirks::sync(fd, data),
         RawOp::Stat { path, scratch } => {
             // SAFETY: the caller's.

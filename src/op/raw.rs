@@ -62,6 +62,14 @@ pub(crate) enum RawOp {
     SendMsg {
         scratch: *mut Scratch,
     },
+    /// What is to be sent is in the scratch.
+    SendFile {
+        scratch: *mut Scratch,
+    },
+    /// A send-file meanwhile: the blocking pool reads what is to be sent next.
+    Bring {
+        scratch: *mut Scratch,
+    },
     RecvPooled {
         multi: bool,
     },
@@ -138,7 +146,11 @@ impl RawOp {
     pub(crate) fn lane(&self) -> Lane {
         match self {
             RawOp::Accept { .. } | RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::RecvPooled { .. } => Lane::Read,
-            RawOp::Connect { .. } | RawOp::Send { .. } | RawOp::SendMsg { .. } => Lane::Write,
+            RawOp::Connect { .. }
+            | RawOp::Send { .. }
+            | RawOp::SendMsg { .. }
+            | RawOp::SendFile { .. }
+            | RawOp::Bring { .. } => Lane::Write,
             // What was sent before goes out before the direction is shut; a shutdown of receiving
             // must not wait behind the receive that it is to end.
             RawOp::Shutdown { how } => {
@@ -162,7 +174,7 @@ impl RawOp {
 
     /// True when it moves data out.
     pub(crate) fn sends(&self) -> bool {
-        matches!(self, RawOp::Send { .. } | RawOp::SendMsg { .. })
+        matches!(self, RawOp::Send { .. } | RawOp::SendMsg { .. } | RawOp::SendFile { .. })
     }
 
     /// True when one submission has many completions.
@@ -185,6 +197,7 @@ impl RawOp {
         match self {
             RawOp::RecvPooled { .. } => errno == error::NO_BUFFER,
             RawOp::Accept { multi: true } => error::is_lost_connection(errno) || error::is_exhaustion(errno),
+            RawOp::SendFile { .. } => errno == error::NOT_AT_HAND || error::would_block(errno),
             RawOp::Connect { .. } | RawOp::Send { .. } | RawOp::SendMsg { .. } | RawOp::Ready { .. } => {
                 error::would_block(errno)
             }
@@ -215,6 +228,6 @@ impl RawOp {
 }
 
 /// Checks a file offset: the system's are signed.
-fn check(offset: u64) -> Result<u64, Refusal> {
+pub(super) fn check(offset: u64) -> Result<u64, Refusal> {
     if offset > i64::MAX as u64 { Err(Refusal::Offset) } else { Ok(offset) }
 }

@@ -34,6 +34,7 @@ pub(crate) fn tests() -> Vec<Case> {
             cancels_do_not_allocate,
             posts_do_not_allocate,
             file_reads_and_writes_do_not_allocate,
+            sending_a_file_does_not_allocate,
             closures_do_not_allocate,
             an_idle_connection_costs_at_most_300_bytes,
             a_port_that_is_gone_leaves_nothing,
@@ -357,6 +358,25 @@ fn file_reads_and_writes_do_not_allocate(backend: Backend) {
         let (n, buf) = one(&mut port).unpack::<op::ReadAt<Vec<u8>>>();
         assert_eq!(n.expect("read"), 4096);
         read = Some(buf);
+    });
+}
+
+/// Of a file that the system has in memory; else the blocking pool reads into a buffer first.
+fn sending_a_file_does_not_allocate(backend: Backend) {
+    let mut port = port_of_one_thread(backend);
+    let (near, mut far) = tcp_pair();
+    let conn = port.attach(near).expect("attach");
+    let file = std::rc::Rc::new(tempfile::tempfile().expect("a temporary file"));
+    file.set_len(4096).expect("a file of zeros");
+    let (mut head, mut received) = (kept(100), [0; 4196]);
+    head.as_mut().expect("kept").resize(100, 1);
+    assert_no_allocation(|| {
+        let send = op::SendFile::new(conn, file.clone(), 0..4096).head(head.take().expect("kept"));
+        port.submit(send, Token(0));
+        let (n, _, buf) = one(&mut port).unpack::<op::SendFile<std::rc::Rc<std::fs::File>, Vec<u8>>>();
+        assert_eq!(n.expect("sent"), 4196);
+        head = Some(buf);
+        far.read_exact(&mut received).expect("read");
     });
 }
 

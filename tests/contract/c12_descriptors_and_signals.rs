@@ -18,6 +18,7 @@ pub(crate) fn tests() -> Vec<Case> {
             what_is_opened_is_close_on_exec,
             a_program_that_is_started_inherits_nothing,
             sending_to_a_closed_socket_does_not_kill,
+            sending_a_file_to_a_closed_socket_does_not_kill,
             sending_to_a_closed_pipe_does_not_kill,
             nor_does_it_on_a_kernel_without_a_flag_for_that,
             nor_is_a_signal_left_pending_on_such_a_kernel,
@@ -172,6 +173,27 @@ fn sending_to_a_closed_socket_does_not_kill(backend: Backend) {
     assert_broken("under way", one(&mut port).unpack::<op::SendAll<Vec<u8>>>().0);
 }
 
+/// The call that sends from a file knows no flag against the signal.
+fn sending_a_file_to_a_closed_socket_does_not_kill(backend: Backend) {
+    make_sigpipe_deadly();
+    let mut port = port(backend);
+    let file = std::rc::Rc::new(tempfile::tempfile().expect("a temporary file"));
+    file.set_len(4 << 20).expect("a file of zeros");
+    for (kind, near, far) in stream_pairs() {
+        let conn = port.attach(near).expect("attach");
+        port.submit(op::SendFile::new(conn, file.clone(), 0..4 << 20), Token(1));
+        drop(drive_for(&mut port, std::time::Duration::from_millis(20)));
+        drop(far);
+        for attempt in 0..3 {
+            if attempt > 0 {
+                port.submit(op::SendFile::new(conn, file.clone(), 0..4 << 20), Token(1));
+            }
+            let (result, ..) = one(&mut port).unpack::<op::SendFile<std::rc::Rc<std::fs::File>>>();
+            assert_broken(kind, result);
+        }
+    }
+}
+
 fn sending_to_a_closed_pipe_does_not_kill(backend: Backend) {
     make_sigpipe_deadly();
     write_to_closed_pipes(&mut port(backend));
@@ -224,5 +246,9 @@ fn assert_signal_state_is_kept(port: &mut Port) {
     let conn = port.attach(near).expect("attach");
     drop(far);
     send_in_vain(port, conn, "unix");
+    let file = tempfile::tempfile().expect("a temporary file");
+    file.set_len(10).expect("a file of zeros");
+    port.submit(op::SendFile::new(conn, file, 0..10), Token(1));
+    assert_broken("unix, from a file", one(port).unpack::<op::SendFile<std::fs::File>>().0);
     assert_sigpipe_untouched();
 }

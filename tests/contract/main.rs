@@ -32,6 +32,7 @@ promises! {
     "c10" c10_fairness,
     "c11" c11_costs,
     "c12" c12_descriptors_and_signals,
+    "send-file" send_file,
     #[cfg(unix)]
     "traps" traps,
     #[cfg(windows)]

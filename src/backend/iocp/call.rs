@@ -21,10 +21,11 @@ use windows_sys::Win32::Foundation::{
     ERROR_CALL_NOT_IMPLEMENTED, ERROR_IO_PENDING, ERROR_SEEK_ON_DEVICE, GetLastError,
 };
 use windows_sys::Win32::Networking::WinSock::{
-    LPFN_CONNECTEX, SD_SEND, SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKET, WSABUF, WSAEAFNOSUPPORT, WSAENOTCONN,
-    WSAENOTSOCK, WSAID_CONNECTEX, WSAIoctl, WSARecv, WSARecvFrom, WSASend, WSASendTo, connect, shutdown,
+    LPFN_CONNECTEX, SD_SEND, SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKET, TRANSMIT_FILE_BUFFERS, TransmitFile, WSABUF,
+    WSAEAFNOSUPPORT, WSAENOTCONN, WSAENOTSOCK, WSAID_CONNECTEX, WSAIoctl, WSARecv, WSARecvFrom, WSASend, WSASendTo,
+    connect, shutdown,
 };
-use windows_sys::Win32::Storage::FileSystem::{ReadFile, WriteFile};
+use windows_sys::Win32::Storage::FileSystem::{GetFileSizeEx, ReadFile, WriteFile};
 use windows_sys::core::BOOL;
 
 pub(super) use crate::sys::windows::Phase;
@@ -189,6 +190,8 @@ impl Iocp {
             RawOp::ReadAt { .. } | RawOp::WriteAt { .. } if entry.kind != Kind::File => {
                 Issued::error(ERROR_SEEK_ON_DEVICE)
             }
+            // SAFETY: as above.
+            RawOp::SendFile { scratch } => unsafe { send_file(entry, block, &mut *scratch) },
             // SAFETY: as above.
             RawOp::ReadAt { buf, len, offset } => unsafe { read(entry, block, buf, len, offset) },
             // SAFETY: as above.
@@ -441,6 +444,47 @@ unsafe fn send_message(entry: &Entry, block: *mut Block, scratch: &mut Scratch) 
         }
     };
     Issued::of_socket(result, bytes, block, &entry.notes)
+}
+
+/// The length is looked up first: a call that asks for more than the file has is an error.
+///
+/// # Safety
+/// As for [`send`], with the head and the file of `scratch`.
+unsafe fn send_file(entry: &Entry, block: *mut Block, scratch: &mut Scratch) -> Issued {
+    if entry.notes.route == Route::Blocking {
+        return Issued::error(ERROR_CALL_NOT_IMPLEMENTED);
+    }
+    let part = &scratch.part;
+    let mut size = 0;
+    // SAFETY: the number is of this frame; the file is open as long as it is lent.
+    if part.left > 0 && unsafe { GetFileSizeEx(part.file.handle(), &mut size) } == 0 {
+        // SAFETY: reads a number of this thread.
+        return Issued::error(unsafe { GetLastError() });
+    }
+    let there = (size as u64).saturating_sub(part.offset).min(part.left as u64);
+    let head = cut(part.head_len);
+    let len = there.min(u64::from(MAX_TRANSFER as u32 - head)) as u32;
+    if len == 0 {
+        return match head {
+            0 => Issued::Done(Outcome::done(0)),
+            // SAFETY: the caller's.
+            _ => unsafe { send(entry, block, part.head, part.head_len) },
+        };
+    }
+    scratch.head = TRANSMIT_FILE_BUFFERS {
+        Head: part.head.cast_mut().cast(),
+        HeadLength: head,
+        ..TRANSMIT_FILE_BUFFERS::default()
+    };
+    // SAFETY: the caller's; the head's description is in the scratch, which is in place as long.
+    let succeeded = unsafe {
+        let memory = Block::prepare(block, part.offset);
+        TransmitFile(entry.raw().socket(), part.file.handle(), len, 0, memory, &scratch.head, 0)
+    };
+    if succeeded != 0 {
+        return Issued::succeeded(head + len, &entry.notes);
+    }
+    Issued::failed(socket::last_error() as u32, block, &entry.notes)
 }
 
 /// # Safety

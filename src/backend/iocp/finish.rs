@@ -103,7 +103,7 @@ impl Iocp {
                 Outcome::error(error::NO_BUFFER)
             }
             RawOp::RecvPooled { .. } => received(entry, core.pool.size(), given_up, outcome),
-            RawOp::Send { .. } | RawOp::SendMsg { .. } => sent(entry, outcome),
+            RawOp::Send { .. } | RawOp::SendMsg { .. } | RawOp::SendFile { .. } => sent(entry, outcome),
             // The end of a pipe is something to be read, and so is the rest of a message.
             RawOp::Ready { .. } if entry.kind == Kind::Pipe => received(entry, 0, given_up, outcome),
             RawOp::ReadAt { .. } => match outcome.errno() {

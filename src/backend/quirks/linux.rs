@@ -10,6 +10,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 pub(crate) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 
+/// More follows at once.
+pub(crate) const MORE: SendFlags = SendFlags::MORE;
+
 /// pwritev2(2), "RWF_NOSIGNAL", since Linux 6.18.
 pub(crate) const RWF_NOSIGNAL: i32 = 0x100;
 

@@ -15,6 +15,11 @@ pub(crate) fn silence(fd: BorrowedFd<'_>) {
     unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETNOSIGPIPE, 1) };
 }
 
+/// Makes a call on a descriptor that was silenced.
+pub(crate) fn without_signal(call: impl FnOnce() -> Outcome) -> Outcome {
+    call()
+}
+
 /// Writes to what is no socket, and was silenced.
 pub(crate) fn write_without_signal(fd: BorrowedFd<'_>, list: *const libc::iovec, count: usize) -> Outcome {
     // SAFETY: `list` is valid as the caller's RawOp says.

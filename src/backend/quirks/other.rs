@@ -14,6 +14,9 @@ pub(crate) const NO_SIGNAL: SendFlags = SendFlags::empty();
 #[cfg(not(target_vendor = "apple"))]
 pub(crate) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 
+/// There is no such flag for more that follows at once.
+pub(crate) const MORE: SendFlags = SendFlags::empty();
+
 /// What sending to a receiver that is full fails with, or to an interface whose queue is.
 pub(crate) const FULL: i32 = libc::ENOBUFS;
 

@@ -39,7 +39,7 @@ use crate::handle::{Entry, Kind};
 use crate::op::raw::{Direction, Lane, RawOp};
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
-use crate::slot::{NONE, State};
+use crate::slot::{Head, NONE, State};
 use crate::sys::{Notes, Source, set_nonblocking};
 use std::collections::VecDeque;
 use std::io;
@@ -136,6 +136,7 @@ fn needs_pool(raw: &RawOp, kind: Option<Kind>) -> bool {
         | RawOp::WriteAt { .. }
         | RawOp::Sync { .. }
         | RawOp::Stat { .. }
+        | RawOp::Bring { .. }
         | RawOp::Call { .. } => true,
         RawOp::Recv { .. } | RawOp::Send { .. } | RawOp::RecvMsg { .. } | RawOp::SendMsg { .. } => {
             kind == Some(Kind::File)
@@ -177,6 +178,7 @@ fn stands_for_error(raw: &RawOp, kind: Kind, outcome: Outcome) -> bool {
         (RawOp::Connect { .. }, errno) => errno.is_some(),
         // On other streams a send to a peer that is gone has an answer of its own.
         (RawOp::Send { .. } | RawOp::SendMsg { .. }, Some(_)) if kind == Kind::Tcp => true,
+        (RawOp::SendFile { .. }, Some(errno)) if kind == Kind::Tcp => errno != error::NOT_AT_HAND,
         (RawOp::Shutdown { .. }, _) => false,
         (_, errno) => errno.is_some_and(error::would_block),
     }
@@ -191,7 +193,7 @@ impl<S: Selector> Reactor<S> {
         })
     }
 
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
         let head = core.slots.head(slot);
         let entry = (head.handle != NONE).then(|| core.handles.entry(head.handle));
@@ -329,7 +331,7 @@ impl<S: Selector> Reactor<S> {
         })
     }
 
-    #[inline(never)]
+    #[inline]
     pub(crate) fn advance(&mut self, core: &mut Core) -> Option<Event> {
         loop {
             let edge = self.edges.front()?;
@@ -347,7 +349,7 @@ impl<S: Selector> Reactor<S> {
             }
             let lane = Lane::ALL[lanes.trailing_zeros() as usize];
             let slot = entry.lane(lane).head;
-            if core.slots.head(slot).state != State::Started {
+            if !waits(core.slots.head(slot)) {
                 entry.notes.readiness.lanes &= !lane.bit();
                 continue;
             }
@@ -441,6 +443,11 @@ impl<S: Selector> Reactor<S> {
     pub(crate) fn features(&self) -> Vec<Feature> {
         vec![Feature::new("waiting call", true, S::CALL)]
     }
+}
+
+/// Whether the head of a lane waits for an edge: started, and not with the blocking pool for the while.
+fn waits(head: &Head) -> bool {
+    head.state == State::Started && !matches!(head.raw, RawOp::Bring { .. })
 }
 
 fn exhaust(entry: &mut Entry, lane: Lane, raw: &RawOp) {

@@ -91,7 +91,9 @@ pub(super) fn build(raw: &RawOp, fd: i32, kind: Option<Kind>, probe: &Probe, poo
             opcode::Statx::new(Fd(dir), path, buffer.cast()).flags(flags).mask(STATX_MASK).build()
         }
         RawOp::Close { object } => opcode::Close::new(Fd(object)).build(),
-        RawOp::Timer { .. } | RawOp::Call { .. } => unreachable!("{raw:?} is not for the ring"),
+        RawOp::Timer { .. } | RawOp::Call { .. } | RawOp::SendFile { .. } | RawOp::Bring { .. } => {
+            unreachable!("{raw:?} is not for the ring")
+        }
     }
 }
 

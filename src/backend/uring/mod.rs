@@ -201,7 +201,9 @@ impl Uring {
         let native_or = |supported: bool, other: Plan| if supported { Plan::Native } else { other };
         match raw {
             RawOp::Nop | RawOp::Timer { .. } | RawOp::Ready { .. } => Plan::Native,
-            RawOp::Call { .. } => Plan::Pool,
+            RawOp::Call { .. } | RawOp::Bring { .. } => Plan::Pool,
+            // The ring has a worker of the kernel's splice, and knows no sendfile(2).
+            RawOp::SendFile { .. } => Plan::Poll(Direction::Write),
             RawOp::Shutdown { .. } => native_or(probe.shutdown, Plan::Direct),
             RawOp::Close { .. } => native_or(probe.close, Plan::Direct),
             RawOp::Open { .. } => native_or(probe.open, Plan::Pool),
@@ -334,9 +336,10 @@ impl Uring {
     fn try_now(&mut self, core: &mut Core, slot: u32) -> Outcome {
         let head = core.slots.head_mut(slot);
         let entry = core.handles.entry(head.handle);
-        // A pipe is a blocking one (see `attach`), and its calls have no MSG_DONTWAIT.
-        let unblocked = match entry.kind {
-            Kind::Pipe => set_nonblocking(entry.fd(), true),
+        // The object is a blocking one (see `attach`), and a pipe's calls have no MSG_DONTWAIT, nor has sendfile(2).
+        let unblocked = match head.raw {
+            RawOp::SendFile { .. } => set_nonblocking(entry.fd(), true),
+            _ if entry.kind == Kind::Pipe => set_nonblocking(entry.fd(), true),
             _ => Ok(false),
         };
         let outcome = match unblocked {

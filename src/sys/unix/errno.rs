@@ -9,6 +9,9 @@ pub(crate) const TIMED_OUT: i32 = libc::ETIMEDOUT;
 /// The pool of receive buffers is empty; the port waits for one instead of reporting this.
 pub(crate) const NO_BUFFER: i32 = libc::ENOBUFS;
 
+/// What is to be sent of a file has to be read first; the port has the blocking pool do that instead of reporting this.
+pub(crate) const NOT_AT_HAND: i32 = libc::EBUSY;
+
 /// The connection could not be made, so there is none.
 pub(crate) const NOT_CONNECTED: i32 = libc::ENOTCONN;
 

@@ -34,12 +34,13 @@ pub(crate) use block::Block;
 pub(crate) use fork::ForkGuard;
 pub(crate) use mapping::Mapping;
 pub(crate) use notes::Notes;
-pub(crate) use object::{NO_OBJECT, Raw, from_raw, into_raw};
+pub(crate) use object::{NO_OBJECT, Raw, from_raw, into_raw, raw_file};
 pub(crate) use open::{NativePath, OpenHow, OpenOptions, OwnedPath, own_path, path_ptr};
 pub(crate) use scratch::Scratch;
 pub(crate) use source::set_nonblocking;
 pub(crate) use waker::Waker;
 pub(crate) use worker::prepare_worker;
 
+pub(crate) use object::AsFile;
 pub use object::Object;
 pub use source::Source;

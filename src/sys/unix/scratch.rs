@@ -2,6 +2,7 @@
 //! file's metadata.
 
 use crate::buf::{IoVec, IoVecMut};
+use crate::op::send_file::Part;
 use socket2::SockAddr;
 use std::ptr;
 
@@ -15,6 +16,8 @@ pub(crate) struct Scratch {
     /// The buffers of a vectored operation; its allocation is kept from use to use.
     iovecs: Vec<libc::iovec>,
     address: libc::sockaddr_storage,
+    /// What a send-file has still to send.
+    pub(crate) part: Part,
     #[cfg(target_os = "linux")]
     pub(crate) statx: libc::statx,
     #[cfg(not(target_os = "linux"))]
@@ -29,6 +32,7 @@ impl Scratch {
                 header: std::mem::zeroed(),
                 iovecs: Vec::new(),
                 address: std::mem::zeroed(),
+                part: Part::default(),
                 #[cfg(target_os = "linux")]
                 statx: std::mem::zeroed(),
                 #[cfg(not(target_os = "linux"))]

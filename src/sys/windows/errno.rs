@@ -28,6 +28,9 @@ pub(crate) const TIMED_OUT: i32 = WSAETIMEDOUT;
 /// that are no system's.
 pub(crate) const NO_BUFFER: i32 = 1 << 29 | 1;
 
+/// What is to be sent of a file has to be read first: nobody says so here.
+pub(crate) const NOT_AT_HAND: i32 = 1 << 29 | 2;
+
 /// The connection could not be made, so there is none.
 pub(crate) const NOT_CONNECTED: i32 = WSAENOTCONN;
 

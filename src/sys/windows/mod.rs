@@ -26,11 +26,12 @@ pub(crate) use block::{Block, Phase, Purpose};
 pub(crate) use fork::ForkGuard;
 pub(crate) use mapping::Mapping;
 pub(crate) use notes::{Notes, Route};
-pub(crate) use object::{NO_OBJECT, Raw, from_raw, into_raw};
+pub(crate) use object::{NO_OBJECT, Raw, from_raw, into_raw, raw_file};
 pub(crate) use open::{NativePath, OpenHow, OpenOptions, OwnedPath, own_path, path_ptr};
 pub(crate) use scratch::Scratch;
 pub(crate) use waker::{WAKE, Waker};
 pub(crate) use worker::prepare_worker;
 
+pub(crate) use object::AsFile;
 pub use object::Object;
 pub use source::Source;

@@ -9,6 +9,9 @@ use std::os::windows::io::{
 use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Networking::WinSock::{INVALID_SOCKET, SOCKET};
 
+/// What can be lent as a file.
+pub(crate) use std::os::windows::io::AsHandle as AsFile;
+
 /// What [`Port::detach`](crate::Port::detach) gives back.
 #[derive(Debug)]
 pub enum Object {
@@ -100,6 +103,11 @@ pub(crate) fn raw_of(object: &Object) -> Raw {
         Object::Socket(socket) => Raw::Socket(socket.as_raw_socket()),
         Object::Handle(handle) => Raw::Handle(handle.as_raw_handle() as usize),
     }
+}
+
+/// Names a file that is lent.
+pub(crate) fn raw_file(file: &impl AsFile) -> Raw {
+    Raw::Handle(file.as_handle().as_raw_handle() as usize)
 }
 
 /// Gives the ownership away.

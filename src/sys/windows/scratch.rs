@@ -2,9 +2,12 @@
 
 use crate::buf::{IoVec, IoVecMut};
 use crate::op::raw::MAX_TRANSFER;
+use crate::op::send_file::Part;
 use socket2::SockAddr;
 use std::ptr;
-use windows_sys::Win32::Networking::WinSock::{ADDRESS_FAMILY, SOCKADDR, SOCKADDR_STORAGE, WSABUF};
+use windows_sys::Win32::Networking::WinSock::{
+    ADDRESS_FAMILY, SOCKADDR, SOCKADDR_STORAGE, TRANSMIT_FILE_BUFFERS, WSABUF,
+};
 use windows_sys::Win32::Storage::FileSystem::BY_HANDLE_FILE_INFORMATION;
 
 /// A call takes at most so many buffers; what is behind them is a short transfer, as for any buffer that was
@@ -27,6 +30,9 @@ pub(crate) struct Scratch {
     /// A receive reads its flags from here when it is carried out, and writes others.
     pub(crate) flags: u32,
     address: SOCKADDR_STORAGE,
+    /// What a send-file has still to send, and its head as the call takes it.
+    pub(crate) part: Part,
+    pub(crate) head: TRANSMIT_FILE_BUFFERS,
     pub(crate) file: BY_HANDLE_FILE_INFORMATION,
 }
 
@@ -34,7 +40,17 @@ impl Scratch {
     pub(crate) fn new() -> Scratch {
         // SAFETY: both are plain C structures for which all-zero is a value.
         let (address, file) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
-        Scratch { buffers: Vec::new(), total: 0, gathered: Vec::new(), address_len: 0, flags: 0, address, file }
+        Scratch {
+            buffers: Vec::new(),
+            total: 0,
+            gathered: Vec::new(),
+            address_len: 0,
+            flags: 0,
+            address,
+            part: Part::default(),
+            head: TRANSMIT_FILE_BUFFERS::default(),
+            file,
+        }
     }
 
     /// Names the peer: for connect and send-to.

@@ -3,6 +3,7 @@
 //! into a broken connection gets.
 
 use std::hash::{DefaultHasher, Hasher};
+use std::fs::File;
 use std::io;
 
 use anyport::buf::PoolBuf;
@@ -23,6 +24,7 @@ pub(super) enum What {
     PooledMulti,
     Send,
     SendAll,
+    SendFile,
     SendVectored,
     SendTo,
     Accept,
@@ -40,7 +42,7 @@ pub(super) enum What {
 
 impl What {
     fn sends(self) -> bool {
-        matches!(self, What::Send | What::SendAll | What::SendVectored | What::SendTo)
+        matches!(self, What::Send | What::SendAll | What::SendFile | What::SendVectored | What::SendTo)
     }
 }
 
@@ -129,6 +131,10 @@ pub(super) fn take(what: What, done: Completion) -> Taken {
         What::PooledMulti => pooled(done.unpack::<op::RecvPooledMulti>(), &mut taken),
         What::Send => sent(done.unpack::<op::Send<Vec<u8>>>(), &mut taken),
         What::SendAll => sent(done.unpack::<op::SendAll<Vec<u8>>>(), &mut taken),
+        What::SendFile => {
+            let (result, _, head) = done.unpack::<op::SendFile<File, Vec<u8>>>();
+            sent((result, head), &mut taken)
+        }
         What::SendTo => sent(done.unpack::<op::SendTo<Vec<u8>>>(), &mut taken),
         What::WriteAt => sent(done.unpack::<op::WriteAt<Vec<u8>>>(), &mut taken),
         What::SendVectored => {

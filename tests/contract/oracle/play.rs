@@ -1,5 +1,6 @@
 //! What each step of a script does to the port, to the peer and to the model.
 
+use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -343,6 +344,15 @@ impl World {
             Verb::WriteAt { offset } => {
                 let write = op::WriteAt::new(handle, buf, offset.into());
                 self.submit(token, write, time, note(What::WriteAt, lent))
+            }
+            // What is to be sent whole on a stream may as well be in a file, but for its beginning.
+            _ if matches!(end.kind, Kind::Tcp | Kind::Unix) && size % 2 == 1 => {
+                let mut head = buf;
+                let rest = head.split_off(size / 2);
+                let mut file = tempfile::tempfile().expect("a temporary file");
+                file.write_all(&rest).expect("write");
+                let send = op::SendFile::new(handle, file, 0..rest.len() as u64).head(head);
+                self.submit(token, send, time, note(What::SendFile, lent))
             }
             _ => self.submit(token, op::SendAll::new(handle, buf), time, note(What::SendAll, lent)),
         };

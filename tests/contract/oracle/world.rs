@@ -431,6 +431,6 @@ fn sign(more: bool) -> &'static str {
 
 impl What {
     pub(super) fn sends_bytes(self) -> bool {
-        matches!(self, What::Send | What::SendAll | What::SendVectored | What::SendTo)
+        matches!(self, What::Send | What::SendAll | What::SendFile | What::SendVectored | What::SendTo)
     }
 }

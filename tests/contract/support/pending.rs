@@ -4,6 +4,7 @@
 //! Invariant: whatever happens to an operation, the [`Tally`] knows where its buffer is. A [`Lent`] buffer that is
 //! dropped is not freed but marked and kept, so that a system that still writes to it is caught.
 
+use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -128,6 +129,12 @@ impl<T> Output for (io::Result<T>, Lent) {
 impl<T> Output for (io::Result<T>, [Lent; 2]) {
     fn outcome(self) -> Outcome {
         Outcome { result: self.0.map(drop), buffers: 2 }
+    }
+}
+
+impl<T> Output for (io::Result<T>, File, Lent) {
+    fn outcome(self) -> Outcome {
+        Outcome { result: self.0.map(drop), buffers: 1 }
     }
 }
 
@@ -312,6 +319,16 @@ impl Stage<'_> {
         let (near, far) = tcp_pair();
         let (on, buf) = (self.attach(near, far), self.tally.lend(32 << 20));
         self.submit("send-all, partly sent", Some(on), 1, op::SendAll::new(on, buf));
+        let file = tempfile::tempfile().expect("a temporary file");
+        file.set_len(64).expect("a file of zeros");
+        let (near, far) = unix_pair();
+        fill(&near);
+        let (on, head) = (self.attach(near, far), self.tally.lend(64));
+        let again = file.try_clone().expect("a duplicate");
+        self.submit("send-file, unix", Some(on), 1, op::SendFile::new(on, again, 0..64).head(head));
+        let (near, far) = tcp_pair();
+        let (on, head) = (self.attach(near, far), self.tally.lend(32 << 20));
+        self.submit("send-file, partly sent", Some(on), 1, op::SendFile::new(on, file, 0..64).head(head));
         let (far, near) = pipe();
         fill(&near);
         let (on, buf) = (self.attach(near, far), self.tally.lend(64));

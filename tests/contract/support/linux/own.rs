@@ -51,3 +51,18 @@ pub(crate) fn small_pipe() -> (PipeReader, PipeWriter) {
     rustix::pipe::fcntl_setpipe_size(&write_end, 4096).expect("F_SETPIPE_SZ");
     (read_end, write_end)
 }
+
+/// Has the system forget what it holds of a file in memory, or skips the test where it holds all of it for good.
+pub(crate) fn forget_pages(file: &std::fs::File) {
+    use rustix::fs::{Advice, fadvise};
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    let held = || {
+        let byte = &mut [0];
+        preadv2(file, &mut [std::io::IoSliceMut::new(byte)], 0, ReadWriteFlags::NOWAIT) != Err(Errno::AGAIN)
+    };
+    file.sync_all().expect("fsync");
+    fadvise(file, 0, None, Advice::DontNeed).expect("fadvise");
+    if held() {
+        super::super::skip_elsewhere("the temporary folder's file system keeps files in memory");
+    }
+}
