@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 use crate::failure::Failure;
 use crate::http::acceptor::Acceptor;
 use crate::http::site::Site;
-use crate::http::{Limits, access_log};
+use crate::http::{Limits, access_log, looks};
 use crate::listen::listen;
 use crate::{args, descriptors};
 
@@ -154,8 +154,8 @@ fn announce(dir: &Path, address: SocketAddr, backend: Backend, workers: usize) {
 fn affordable(descriptors: u64, workers: usize) -> Result<usize, Failure> {
     // Standard input and output, the folder, the listener, the acceptor's port.
     const OTHERS: u64 = 16;
-    // Its port and what its blocking pool opens on the way to a file.
-    const OF_A_WORKER: u64 = 20;
+    // Its port, what its blocking pool opens on the way to a file, the files that a round of requests shares.
+    const OF_A_WORKER: u64 = 20 + looks::MOST as u64;
     let workers = workers as u64;
     match descriptors.saturating_sub(OTHERS + OF_A_WORKER * workers) / (2 * workers) {
         0 => Err(Failure::input(format_args!(

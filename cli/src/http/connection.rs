@@ -2,49 +2,56 @@
 //!
 //! A worker makes a [`Connection`] from an accepted socket and feeds it each completion that
 //! carries its token. The invariant that everything here rests on: **exactly one operation of a
-//! connection is in flight**, and the state says which. So a completion can only be what the state
-//! waits for, nothing can arrive after the close, and a token needs no generation to tell a
-//! connection from the one that had its place before.
+//! connection is in flight** (none while a request waits for the end of its round, when the worker answers), and the
+//! state says which. So a completion can only be what the state waits for, nothing can arrive after the close, and a
+//! token needs no generation to tell a connection from the one that had its place before.
 //!
 //! ```text
 //!            +------------------------------------------------------------+
 //!            v                                                            | kept open
-//!  start -> Idle --bytes--> Head --request--> Lookup --> Reading <--> Sending
-//!            |                |  \--cannot be served as it is--------^    |
+//!  start -> Idle --bytes--> Head --request--> Asked (--> Lookup) --> Sending*
+//!            |                |  \--cannot be served as it is---------------^  |
 //!            |                +--client left--+                           | last answer
 //!            +--time is up----------------v   v                           v
 //!                                        Closing <--- Draining <--- ShuttingDown
 //! ```
 //!
+//! A file goes from the system's cache to the socket ([`op::SendFile`]) and is never in the program's memory. What is
+//! found without waiting needs no Lookup.
+//!
 //! No client can hold a place for ever: Idle has a deadline, Head has one that starts with the
-//! first byte and that no further byte moves, each chunk sent has one (so a reader has to take
+//! first byte and that no further byte moves, each send has one (so a reader has to take
 //! [`CHUNK`] bytes within it), and so has Draining.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr};
+use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyport::buf::{IoBuf, PoolBuf, Slice};
+use anyport::buf::PoolBuf;
 use anyport::op::{self, Operation};
 use anyport::{Completion, Handle, OpId, Port, Token};
 use http::StatusCode;
 
 use super::access_log::AccessLog;
 use super::answer::{Answer, Content, Persistence};
+use super::looks::{Look, Looks};
 use super::request::{self, Method, Parsed, Request};
 use super::site::{Found, Site, refusal};
 use super::target::{Target, TargetError};
 use super::{Limits, report};
 
-/// How much is read and sent at a time, and all the content that a connection holds in memory: 64
-/// KiB.
+/// How much of a page is sent at a time, and what a client has to take of any answer within the time for that: 64 KiB.
 pub(crate) const CHUNK: usize = 64 * 1024;
+/// Room for the head of most answers.
+const HEAD: usize = 512;
 /// After the last answer: how long the client's further bytes are taken in, so that the system does
 /// not answer them with a reset that destroys the answer on its way.
 const DRAIN: Duration = Duration::from_secs(2);
-/// How many idle chunk buffers a worker keeps for the next answers.
+/// How many idle buffers a worker keeps for the next answers.
 const SPARE: usize = 64;
 
 /// A look into the folder.
@@ -58,7 +65,9 @@ pub(crate) struct Context {
     pub(crate) log: AccessLog,
     /// The server is to end: each connection closes when its current answer is out.
     pub(crate) stopping: bool,
-    /// Empty chunk buffers.
+    /// Requests to be answered at the end of this round, and whose they are.
+    pub(crate) asked: Vec<(Token, Request)>,
+    /// Empty buffers.
     pub(crate) spare: Vec<Vec<u8>>,
 }
 
@@ -85,13 +94,15 @@ enum State {
     Idle(OpId),
     /// A pooled receive, until this time at the latest; part of a request has come.
     Head(Instant),
+    /// None: the worker answers when it has received what there is.
+    Asked,
     /// The look into the folder, on the blocking pool. Boxed, because every idle connection would
     /// have room for it otherwise.
     Lookup(Box<Request>),
-    /// A read from the file, behind what is in the buffer already.
-    Reading(Exchange),
     /// A send of the whole buffer.
     Sending(Exchange),
+    /// A send of the whole buffer and the rest of the file.
+    SendingFile(Exchange),
     /// The shutdown of sending, after the last answer.
     ShuttingDown,
     /// A pooled receive of bytes that nobody wants, until this time at the latest.
@@ -113,11 +124,11 @@ struct Exchange {
     sent: u64,
 }
 
-/// The content that has not been put in the buffer yet.
+/// The content that was not sent and is not in the buffer.
 enum Body {
     Sent,
     Bytes { bytes: Vec<u8>, next: usize },
-    File { file: Handle, next: u64, end: u64 },
+    File { file: Rc<File>, rest: Range<u64> },
 }
 
 /// What an answer needs to know of its request.
@@ -130,7 +141,7 @@ struct About {
 
 impl Context {
     fn buffer(&mut self) -> Vec<u8> {
-        self.spare.pop().unwrap_or_else(|| Vec::with_capacity(CHUNK))
+        self.spare.pop().unwrap_or_else(|| Vec::with_capacity(HEAD))
     }
 
     fn recycle(&mut self, mut buffer: Vec<u8>) {
@@ -159,7 +170,7 @@ impl Connection {
 
     /// Logs the answer that the end of the server cuts off, if there is one.
     pub(crate) fn note_as_cut(&self, cx: &mut Context) {
-        if let State::Reading(exchange) | State::Sending(exchange) = &self.state {
+        if let State::Sending(exchange) | State::SendingFile(exchange) = &self.state {
             self.note(exchange, cx);
         }
     }
@@ -188,11 +199,15 @@ impl Connection {
                 Err(_) => self.close(cx),
             },
             State::Lookup(request) => self.found(*request, done.unpack::<Lookup>().flatten(), cx),
-            State::Reading(exchange) => self.read(exchange, done.unpack::<op::ReadAt<Slice<Vec<u8>>>>(), cx),
             State::Sending(exchange) => {
                 let moved = done.transferred();
                 let (result, buffer) = done.unpack::<op::SendAll<Vec<u8>>>();
                 self.sent(exchange, moved, result, buffer, cx)
+            }
+            State::SendingFile(exchange) => {
+                let moved = done.transferred();
+                let (result, _, buffer) = done.unpack::<op::SendFile<Rc<File>, Vec<u8>>>();
+                self.sent_file(exchange, moved, result, buffer, cx)
             }
             State::ShuttingDown => match done.unpack::<op::Shutdown>() {
                 Ok(()) => self.drain(cx.port.now() + DRAIN, cx),
@@ -202,6 +217,7 @@ impl Connection {
                 Ok(bytes) if !bytes.is_empty() => self.drain(by, cx),
                 _ => self.close(cx),
             },
+            State::Asked => unreachable!("nothing is in flight"),
             State::Closing => return Life::Ended,
         };
         Life::Goes
@@ -240,39 +256,71 @@ impl Connection {
 
     /// Answers a request, after a look into the folder if it can have one.
     fn answer(&mut self, request: Request, cx: &mut Context) -> State {
-        let target = Target::parse(&request.target);
-        let (status, reason) = match target {
-            _ if request.method == Method::Other => (StatusCode::METHOD_NOT_ALLOWED, "This server only gives."),
+        let (status, reason) = match request.method {
+            Method::Other => (StatusCode::METHOD_NOT_ALLOWED, "This server only gives."),
             _ if request.has_content => (StatusCode::PAYLOAD_TOO_LARGE, "This server takes no content."),
-            Ok(target) => {
-                let site = Arc::clone(&cx.site);
-                cx.port.submit(Lookup::boxed(move || site.find(&target)), self.token);
-                return State::Lookup(Box::new(request));
+            Method::Get | Method::Head => {
+                cx.asked.push((self.token, request));
+                return State::Asked;
             }
-            Err(TargetError::Form) => (StatusCode::BAD_REQUEST, "The request target is malformed."),
-            Err(TargetError::Outside) => (StatusCode::BAD_REQUEST, "The request target leads out of the site."),
-            Err(TargetError::Name) => (StatusCode::NOT_FOUND, "There is nothing here."),
         };
         self.refuse(About::from(request), status, reason, cx)
     }
 
-    fn found(&mut self, request: Request, found: io::Result<Found>, cx: &mut Context) -> State {
-        let (answer, file) = match found {
-            Ok(Found::File(file, document)) => {
-                let answer = Answer::document(&request, &document, SystemTime::now());
-                (answer, Some(file))
+    /// Answers the request of a connection that is [`State::Asked`]; `looks` are of the same round.
+    pub(crate) fn serve(&mut self, request: Request, looks: &mut Looks, cx: &mut Context) {
+        self.state = match self.look(&request, looks, cx) {
+            Ok(Some(look)) => self.give(request, look, cx),
+            Ok(None) => State::Lookup(Box::new(request)),
+            Err(error) => {
+                let (status, reason) = match error {
+                    TargetError::Form => (StatusCode::BAD_REQUEST, "The request target is malformed."),
+                    TargetError::Outside => (StatusCode::BAD_REQUEST, "The request target leads out of the site."),
+                    TargetError::Name => (StatusCode::NOT_FOUND, "There is nothing here."),
+                };
+                self.refuse(About::from(request), status, reason, cx)
             }
-            Ok(Found::Moved(url)) => (Answer::moved(&url), None),
-            Ok(Found::Listing(page)) => (Answer::listing(page), None),
+        };
+    }
+
+    /// Looks a target up; `None`: that may take time, and the blocking pool is at it.
+    fn look(&self, request: &Request, looks: &mut Looks, cx: &mut Context) -> Result<Option<Look>, TargetError> {
+        if let Some(look) = looks.find(&request.target) {
+            return Ok(Some(look));
+        }
+        let target = Target::parse(&request.target)?;
+        if let Some((file, document)) = cx.site.find_at_once(&target) {
+            let look = Look { file: Rc::new(file), document: Rc::new(document) };
+            looks.note(&request.target, &look);
+            return Ok(Some(look));
+        }
+        let site = Arc::clone(&cx.site);
+        cx.port.submit(Lookup::boxed(move || site.find(&target)), self.token);
+        Ok(None)
+    }
+
+    fn found(&mut self, request: Request, found: io::Result<Found>, cx: &mut Context) -> State {
+        let answer = match found {
+            Ok(Found::File(file, document)) => {
+                let look = Look { file: Rc::new(file), document: Rc::new(document) };
+                return self.give(request, look, cx);
+            }
+            Ok(Found::Moved(url)) => Answer::moved(&url),
+            Ok(Found::Listing(page)) => Answer::listing(page),
             Err(error) => {
                 let (status, reason) = refusal(&error);
                 if status.is_server_error() {
                     report(format_args!("{}: {error}", request.line));
                 }
-                (Answer::error(status, reason), None)
+                Answer::error(status, reason)
             }
         };
-        self.respond(About::from(request), answer, file, cx)
+        self.respond(About::from(request), answer, None, cx)
+    }
+
+    fn give(&mut self, request: Request, look: Look, cx: &mut Context) -> State {
+        let answer = Answer::document(&request, &look.document, SystemTime::now());
+        self.respond(About::from(request), answer, Some(look.file), cx)
     }
 
     fn refuse(&mut self, about: About, status: StatusCode, reason: &str, cx: &mut Context) -> State {
@@ -280,20 +328,8 @@ impl Connection {
     }
 
     /// Starts to send an answer; `file` is what its content is read from, if it is.
-    fn respond(&mut self, about: About, answer: Answer, file: Option<File>, cx: &mut Context) -> State {
+    fn respond(&mut self, about: About, answer: Answer, file: Option<Rc<File>>, cx: &mut Context) -> State {
         let mut answer = if about.head_only { answer.without_content() } else { answer };
-        let body = match (std::mem::take(&mut answer.content), file) {
-            (Content::File(range), Some(file)) => match cx.port.attach(file) {
-                Ok(file) => Body::File { file, next: range.start, end: range.end },
-                Err(error) => {
-                    report(format_args!("{}: {error}", about.line));
-                    let (status, reason) = refusal(&error);
-                    return self.refuse(about, status, reason, cx);
-                }
-            },
-            (Content::Bytes(bytes), _) => Body::Bytes { bytes, next: 0 },
-            _ => Body::Sent,
-        };
         let stays = about.keep_alive && !cx.stopping;
         let persistence = match (stays, about.http10) {
             (false, _) => Persistence::Closes,
@@ -302,48 +338,66 @@ impl Connection {
         };
         let mut buffer = cx.buffer();
         answer.write_head(&mut buffer, persistence, SystemTime::now());
-        let exchange = Exchange { line: about.line, status: answer.status, stays, body, head: buffer.len(), sent: 0 };
+        let head = buffer.len();
+        let body = match (std::mem::take(&mut answer.content), file) {
+            (Content::File(rest), Some(file)) => Body::File { file, rest },
+            (Content::Bytes(bytes), _) => Body::Bytes { bytes, next: 0 },
+            _ => Body::Sent,
+        };
+        let exchange = Exchange { line: about.line, status: answer.status, stays, body, head, sent: 0 };
         self.fill(exchange, buffer, cx)
     }
 
-    /// Puts the next content into the buffer, behind the head or in an empty one, and sends it.
+    /// Sends what is in the buffer (the head, or nothing) and the next content.
     fn fill(&mut self, mut exchange: Exchange, mut buffer: Vec<u8>, cx: &mut Context) -> State {
-        let room = CHUNK.saturating_sub(buffer.len());
         match &mut exchange.body {
-            Body::File { file, next, end } if *next < *end && room > 0 => {
-                let wanted = usize::try_from(*end - *next).unwrap_or(room).min(room);
-                let start = buffer.len();
-                let read = op::ReadAt::new(*file, buffer.slice(start..start + wanted), *next);
-                cx.port.submit(read, self.token);
-                return State::Reading(exchange);
+            Body::File { file, rest } => {
+                let send = op::SendFile::new(self.socket, Rc::clone(file), rest.clone()).head(buffer);
+                cx.port.submit(send.within(cx.limits.send), self.token);
+                return State::SendingFile(exchange);
             }
             Body::Bytes { bytes, next } => {
-                let end = bytes.len().min(*next + room);
+                let end = bytes.len().min(*next + CHUNK.saturating_sub(buffer.len()));
                 buffer.extend_from_slice(&bytes[*next..end]);
                 *next = end;
             }
-            Body::File { .. } | Body::Sent => {}
+            Body::Sent => {}
         }
         self.send(exchange, buffer, cx)
     }
 
-    fn read(&mut self, mut exchange: Exchange, done: (io::Result<usize>, Slice<Vec<u8>>), cx: &mut Context) -> State {
-        let (result, buffer) = (done.0, done.1.into_inner());
-        match (result, &mut exchange.body) {
-            (Ok(length), Body::File { next, .. }) if length > 0 => {
-                *next += length as u64;
-                self.send(exchange, buffer, cx)
+    fn sent_file(
+        &mut self,
+        mut exchange: Exchange,
+        moved: usize,
+        result: io::Result<usize>,
+        mut buffer: Vec<u8>,
+        cx: &mut Context,
+    ) -> State {
+        let Body::File { rest, .. } = &mut exchange.body else { unreachable!("a file was sent") };
+        let head = exchange.head.min(moved);
+        exchange.head -= head;
+        buffer.drain(..head);
+        exchange.sent += (moved - head) as u64;
+        rest.start += (moved - head) as u64;
+        let why = match result {
+            Ok(_) if rest.is_empty() => return self.complete(exchange, buffer, cx),
+            // Slow, but steady.
+            Err(error) if error.kind() == ErrorKind::TimedOut && moved >= CHUNK => {
+                return self.fill(exchange, buffer, cx);
             }
-            // The head has promised more than there is: only a connection that breaks off tells the
-            // client.
-            (result, _) => {
-                let why = result.err().unwrap_or_else(|| ErrorKind::UnexpectedEof.into());
-                report(format_args!("{}: the file could not be read to its end: {why}", exchange.line));
-                cx.recycle(buffer);
-                self.end(exchange, cx);
-                self.close(cx)
-            }
+            // The client went away, or did not take enough in time.
+            Err(error) if of_the_connection(&error) => None,
+            Err(error) => Some(error),
+            Ok(_) => Some(ErrorKind::UnexpectedEof.into()),
+        };
+        // The head has promised more than there is: only a connection that breaks off tells the client.
+        if let Some(why) = why {
+            report(format_args!("{}: the file could not be read to its end: {why}", exchange.line));
         }
+        cx.recycle(buffer);
+        self.note(&exchange, cx);
+        self.close(cx)
     }
 
     fn send(&mut self, exchange: Exchange, buffer: Vec<u8>, cx: &mut Context) -> State {
@@ -366,30 +420,25 @@ impl Connection {
         if result.is_ok() && exchange.body.remains() {
             return self.fill(exchange, buffer, cx);
         }
-        cx.recycle(buffer);
-        let stays = exchange.stays;
-        self.end(exchange, cx);
-        match result {
-            Ok(_) if stays => self.next_request(cx),
-            Ok(_) => self.shut_down(cx),
-            // The client went away, or did not take a chunk in time.
-            Err(_) => self.close(cx),
+        if result.is_ok() {
+            return self.complete(exchange, buffer, cx);
         }
+        // The client went away, or did not take a chunk in time.
+        cx.recycle(buffer);
+        self.note(&exchange, cx);
+        self.close(cx)
+    }
+
+    /// Logs an answer that is out, and goes on to what follows it.
+    fn complete(&mut self, exchange: Exchange, buffer: Vec<u8>, cx: &mut Context) -> State {
+        cx.recycle(buffer);
+        self.note(&exchange, cx);
+        if exchange.stays { self.next_request(cx) } else { self.shut_down(cx) }
     }
 
     fn note(&self, exchange: &Exchange, cx: &mut Context) {
         let (line, status, sent) = (&exchange.line, exchange.status, exchange.sent);
         cx.log.note(self.peer, SystemTime::now(), line, status, sent);
-    }
-
-    /// Logs an exchange and lets go of its file.
-    fn end(&mut self, exchange: Exchange, cx: &mut Context) {
-        self.note(&exchange, cx);
-        if let Body::File { file, .. } = exchange.body
-            && let Err(error) = cx.port.detach(file)
-        {
-            report(format_args!("{}: the file could not be closed: {error}", exchange.line));
-        }
     }
 
     fn shut_down(&mut self, cx: &mut Context) -> State {
@@ -413,7 +462,7 @@ impl Body {
         match self {
             Body::Sent => false,
             Body::Bytes { bytes, next } => *next < bytes.len(),
-            Body::File { next, end, .. } => next < end,
+            Body::File { rest, .. } => !rest.is_empty(),
         }
     }
 }
@@ -434,6 +483,12 @@ impl From<Request> for About {
             keep_alive: request.keep_alive,
         }
     }
+}
+
+/// Whether an error tells of the client and not of the file.
+fn of_the_connection(error: &io::Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut)
 }
 
 fn received(done: Completion) -> io::Result<PoolBuf> {

@@ -17,10 +17,13 @@ use std::time::Duration;
 pub(crate) mod acceptor;
 pub(crate) mod access_log;
 mod answer;
+#[cfg_attr(not(target_os = "linux"), path = "at_once_absent.rs")]
+mod at_once;
 mod conditional;
 mod connection;
 mod content_type;
 mod listing;
+pub(crate) mod looks;
 mod request;
 pub(crate) mod site;
 mod target;

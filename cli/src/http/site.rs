@@ -20,6 +20,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 use http::StatusCode;
 
+use super::at_once;
 use super::content_type::content_type;
 use super::listing::{self, Entry};
 use super::target::Target;
@@ -61,6 +62,15 @@ impl Site {
         Ok(Site { dir })
     }
 
+    /// Looks up a target as far as that takes no waiting. `None`: [`find`](Self::find) will tell.
+    pub(crate) fn find_at_once(&self, target: &Target) -> Option<(File, Document)> {
+        if target.names_folder() {
+            return None;
+        }
+        let file = at_once::open(&self.dir, target.path())?;
+        describe(&file, target.path()).ok().map(|document| (file, document))
+    }
+
     /// Looks up a target. Blocks.
     pub(crate) fn find(&self, target: &Target) -> io::Result<Found> {
         let path = target.path();
@@ -91,13 +101,8 @@ impl Site {
         let mut options = OpenOptions::new();
         options.read(true).nonblock(true);
         let file = self.dir.open_with(path, &options)?.into_std();
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(not_a_file());
-        }
+        let document = describe(&file, path)?;
         wait_for_data(&file)?;
-        let document =
-            Document { length: metadata.len(), modified: metadata.modified().ok(), content_type: content_type(path) };
         Ok(Found::File(file, document))
     }
 
@@ -130,6 +135,15 @@ impl Site {
     }
 }
 
+/// What there is to know about a file that was opened, if it is a regular one.
+fn describe(file: &File, path: &Path) -> io::Result<Document> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(not_a_file());
+    }
+    Ok(Document { length: metadata.len(), modified: metadata.modified().ok(), content_type: content_type(path) })
+}
+
 fn not_a_file() -> io::Error {
     io::Error::new(ErrorKind::PermissionDenied, "not a regular file")
 }
@@ -138,13 +152,13 @@ fn not_a_file() -> io::Error {
 /// read of a page that is not in memory with `EAGAIN` on file systems that cannot read ahead of
 /// time.
 #[cfg(unix)]
-fn wait_for_data(file: &File) -> io::Result<()> {
+pub(crate) fn wait_for_data(file: impl std::os::fd::AsFd) -> io::Result<()> {
     Ok(rustix::fs::fcntl_setfl(file, rustix::fs::OFlags::empty())?)
 }
 
 /// Files have no non-blocking mode here.
 #[cfg(not(unix))]
-fn wait_for_data(_file: &File) -> io::Result<()> {
+pub(crate) fn wait_for_data(_file: &File) -> io::Result<()> {
     Ok(())
 }
 
@@ -205,14 +219,24 @@ mod tests {
         (temp, site)
     }
 
+    fn text((mut file, document): (File, Document)) -> String {
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text.len() as u64, document.length);
+        text
+    }
+
     fn find(site: &Site, target: &str) -> Result<String, u16> {
-        match site.find(&Target::parse(target).unwrap()) {
-            Ok(Found::File(mut file, document)) => {
-                let mut text = String::new();
-                file.read_to_string(&mut text).unwrap();
-                assert_eq!(text.len() as u64, document.length);
-                Ok(text)
-            }
+        let target = Target::parse(target).unwrap();
+        let found = site.find(&target);
+        // What is found at once is what is found; and nothing else is.
+        if let Some(at_once) = site.find_at_once(&target).map(text) {
+            let Ok(Found::File(file, document)) = found else { panic!("{at_once} was found at once") };
+            assert_eq!(at_once, text((file, document)));
+            return Ok(at_once);
+        }
+        match found {
+            Ok(Found::File(file, document)) => Ok(text((file, document))),
             Ok(Found::Moved(url)) => Ok(format!("-> {url}")),
             Ok(Found::Listing(page)) => Ok(page),
             Err(error) => Err(refusal(&error).0.as_u16()),
@@ -289,7 +313,10 @@ mod tests {
         let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
         inotify::add_watch(&watch, &fifo, inotify::WatchFlags::OPEN).unwrap();
         let opened = || File::from(watch.try_clone().unwrap()).read(&mut [0; 4096]).is_ok();
-        assert_eq!(find(&site, "/fifo"), Err(403));
+        for _ in 0..2 {
+            // By a name that was looked up before it is looked at at once.
+            assert_eq!(find(&site, "/fifo"), Err(403));
+        }
         assert!(!opened(), "the FIFO was opened");
         drop(rustix::fs::open(&fifo, rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK, 0.into()).unwrap());
         assert!(opened(), "the watch sees nothing");
@@ -298,11 +325,24 @@ mod tests {
     #[test]
     fn a_file_that_was_opened_is_in_blocking_mode() {
         let (_temp, site) = site();
-        let Ok(Found::File(file, _)) = site.find(&Target::parse("/a.txt").unwrap()) else {
+        let target = Target::parse("/a.txt").unwrap();
+        let Ok(Found::File(file, _)) = site.find(&target) else {
             panic!("no file");
         };
-        let flags = rustix::fs::fcntl_getfl(&file).unwrap();
-        assert!(!flags.contains(rustix::fs::OFlags::NONBLOCK));
+        for file in [Some(file), site.find_at_once(&target).map(|(file, _)| file)].into_iter().flatten() {
+            let flags = rustix::fs::fcntl_getfl(&file).unwrap();
+            assert!(!flags.contains(rustix::fs::OFlags::NONBLOCK));
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_whose_name_is_in_memory_is_found_at_once() {
+        let (_temp, site) = site();
+        let target = Target::parse("/sub/b.txt").unwrap();
+        site.find(&target).unwrap();
+        assert_eq!(site.find_at_once(&target).map(text).as_deref(), Some("b"));
+        assert!(site.find_at_once(&Target::parse("/sub/").unwrap()).is_none());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use slab::Slab;
 use super::acceptor::Event;
 use super::access_log::AccessLog;
 use super::connection::{Connection, Context, Life};
+use super::looks::Looks;
 use super::site::Site;
 use super::{Limits, report};
 
@@ -55,7 +56,7 @@ impl Worker {
         acceptor: (Poster, Token),
     ) -> io::Result<Self> {
         let port = build_port(backend)?;
-        let cx = Context { port, site, limits, log, stopping: false, spare: Vec::new() };
+        let cx = Context { port, site, limits, log, stopping: false, asked: Vec::new(), spare: Vec::new() };
         Ok(Worker { cx, connections: Slab::new(), load, acceptor, stop_by: None })
     }
 
@@ -74,6 +75,7 @@ impl Worker {
                     self.step(done);
                 }
             }
+            self.answer();
             let left = self.stop_by.map(|by| by.saturating_duration_since(self.cx.port.now()));
             let over = left.is_some_and(|left| left.is_zero() || self.connections.is_empty());
             if over {
@@ -121,6 +123,17 @@ impl Worker {
             self.connections.remove(place);
             self.ended();
         }
+    }
+
+    /// Answers the requests of this round.
+    fn answer(&mut self) {
+        let mut looks = Looks::default();
+        let mut asked = std::mem::take(&mut self.cx.asked);
+        for (token, request) in asked.drain(..) {
+            self.connections[token.0 as usize].serve(request, &mut looks, &mut self.cx);
+        }
+        debug_assert!(self.cx.asked.is_empty(), "an answer is in flight, or the look for it");
+        self.cx.asked = asked;
     }
 
     fn ended(&self) {

@@ -15,6 +15,8 @@ on_each_backend! {
     a_fifo_stops_nobody,
     a_file_that_shrinks_ends_the_connection_early,
     many_clients_get_what_they_asked_for,
+    a_change_is_seen_by_the_next_request,
+    a_file_that_is_replaced_while_it_is_sent_is_sent_as_it_was,
 }
 
 fn a_file_of_any_size_arrives_whole(backend: &str) {
@@ -141,4 +143,33 @@ fn many_clients_get_what_they_asked_for(backend: &str) {
             });
         }
     });
+}
+
+fn a_change_is_seen_by_the_next_request(backend: &str) {
+    let server = Server::start(backend, &["--workers", "1"]);
+    let (mut one, mut other) = (server.connect(), server.connect());
+    for n in 0..200 {
+        let content = n.to_string();
+        server.write("file", &content);
+        assert_eq!(one.get("/file").text(), content);
+        assert_eq!(other.get("/file").text(), content);
+        if n % 10 == 9 {
+            fs::remove_file(server.root().join("file")).unwrap();
+            assert_eq!(one.get("/file").status, 404);
+        }
+    }
+}
+
+fn a_file_that_is_replaced_while_it_is_sent_is_sent_as_it_was(backend: &str) {
+    const LENGTH: usize = 20 << 20;
+    let server = Server::start(backend, &[]);
+    server.write("file", vec![b'a'; LENGTH]);
+    let mut client = server.connect();
+    client.send("GET /file HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.head().field("content-length"), Some(LENGTH.to_string().as_str()));
+    server.write("other", vec![b'b'; 2 * LENGTH]);
+    fs::rename(server.root().join("other"), server.root().join("file")).unwrap();
+    let body = client.rest();
+    assert!(body.len() == LENGTH && body.iter().all(|&byte| byte == b'a'));
+    assert_eq!(server.connect().get("/file").body.len(), 2 * LENGTH);
 }

@@ -83,9 +83,10 @@ fn a_second_signal_does_not_wait(backend: &str) {
 }
 
 fn a_request_that_is_on_its_way_is_answered_as_the_last(backend: &str) {
-    let mut server = Server::start(backend, &[]);
+    let mut server = Server::start(backend, &["--workers", "1"]);
     server.write("a.txt", "hello");
-    let mut client = server.connect();
+    let (mut idle, mut client) = (server.connect(), server.connect());
+    assert_eq!(idle.get("/a.txt").text(), "hello");
     // The server has the first half for sure once it has answered what came before it.
     client.send("GET /a.txt HTTP/1.1\r\nHost: test\r\n\r\nGET /a.txt HT");
     assert_eq!(client.response().text(), "hello");
@@ -93,6 +94,8 @@ fn a_request_that_is_on_its_way_is_answered_as_the_last(backend: &str) {
         return;
     }
     refuses_connections(&server);
+    // Connections that are idle are closed when the worker has been told.
+    assert_eq!(idle.rest(), b"");
     client.send("TP/1.1\r\nHost: test\r\n\r\n");
     let response = client.response();
     assert_eq!((response.text(), response.field("connection")), ("hello", Some("close")));
