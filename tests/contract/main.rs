@@ -45,6 +45,8 @@ promises! {
     #[cfg(target_os = "linux")]
     "refusal" refusal,
     #[cfg(windows)]
+    "pool" iocp_pool,
+    #[cfg(windows)]
     "wine" wine_lacks,
 }
 

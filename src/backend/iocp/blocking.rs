@@ -1,6 +1,7 @@
 //! What each operation becomes as a call that blocks, on a thread of the blocking pool: what Windows cannot do
 //! otherwise, and everything on objects that were not opened for overlapped calls.
 
+use crate::error;
 use crate::op::raw::{MAX_TRANSFER, RawOp};
 use crate::outcome::Outcome;
 use crate::sys::Raw;
@@ -132,7 +133,7 @@ unsafe fn read(handle: HANDLE, buf: *mut u8, len: u32, offset: Option<u64>) -> O
         Some(ERROR_ACCESS_DENIED) => Outcome::error(errno::WRONG_DIRECTION),
         Some(ERROR_BROKEN_PIPE | ERROR_HANDLE_EOF) => Outcome::done(0),
         Some(ERROR_MORE_DATA) => Outcome::done(bytes as usize),
-        _ => result,
+        _ => or_part(result, bytes),
     }
 }
 
@@ -146,7 +147,15 @@ unsafe fn write(handle: HANDLE, buf: *const u8, len: u32, offset: Option<u64>) -
     let result = outcome(unsafe { WriteFile(handle, buf, len, &mut bytes, place) }, bytes);
     match result.errno().map(|code| code as u32) {
         Some(ERROR_ACCESS_DENIED) => Outcome::error(errno::WRONG_DIRECTION),
-        _ => result,
+        _ => or_part(result, bytes),
+    }
+}
+
+/// A call that was interrupted after it had moved a part: that is what really happened.
+fn or_part(outcome: Outcome, bytes: u32) -> Outcome {
+    match outcome.errno() {
+        Some(error::CANCELLED) if bytes > 0 => Outcome::done(bytes as usize),
+        _ => outcome,
     }
 }
 

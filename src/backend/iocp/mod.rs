@@ -42,6 +42,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use windows_sys::Win32::System::IO::{CancelIoEx, GetQueuedCompletionStatusEx, OVERLAPPED_ENTRY};
 
+/// When a thread of the pool is told again that its job was given up.
+const SOON: Duration = Duration::from_millis(1);
+
 /// Something to be taken up, in turn.
 enum Work {
     /// The packet of a call.
@@ -133,6 +136,9 @@ impl Iocp {
 
     pub(crate) fn wait(&mut self, _core: &mut Core, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = if self.work.is_empty() { timeout } else { Some(Duration::ZERO) };
+        // A thread of the pool that is on its way into its call can be told soon.
+        let timeout =
+            if self.blocking.interrupt() { Some(timeout.map_or(SOON, |time| time.min(SOON))) } else { timeout };
         let port = self.inbox.waker().port();
         let millis = self.sleep.prepare(port, timeout);
         let mut count = 0;

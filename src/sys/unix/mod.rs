@@ -39,7 +39,7 @@ pub(crate) use open::{NativePath, OpenHow, OpenOptions, OwnedPath, own_path, pat
 pub(crate) use scratch::Scratch;
 pub(crate) use source::set_nonblocking;
 pub(crate) use waker::Waker;
-pub(crate) use worker::prepare_worker;
+pub(crate) use worker::{Told, Worker};
 
 pub(crate) use object::AsFile;
 pub use object::Object;

@@ -30,7 +30,7 @@ pub(crate) use object::{NO_OBJECT, Raw, from_raw, into_raw, raw_file};
 pub(crate) use open::{NativePath, OpenHow, OpenOptions, OwnedPath, own_path, path_ptr};
 pub(crate) use scratch::Scratch;
 pub(crate) use waker::{WAKE, Waker};
-pub(crate) use worker::prepare_worker;
+pub(crate) use worker::{Told, Worker};
 
 pub(crate) use object::AsFile;
 pub use object::Object;
