@@ -3,31 +3,36 @@
 //! Deadlines are `u64` inside; [`Instant`]s at the interface. Backends that have a time of their own
 //! (a simulation) replace [`Clock::now`].
 
+use crate::sys::Monotonic;
 use std::time::{Duration, Instant};
 
 /// A monotonic clock with the port's own zero.
 pub(crate) struct Clock {
-    zero: Instant,
+    zero: Monotonic,
+    /// The same moment, or a little before it: so that no deadline is early.
+    instant: Instant,
 }
 
 impl Clock {
     pub(crate) fn new() -> Clock {
-        Clock { zero: Instant::now() }
+        let (zero, instant) = Monotonic::start();
+        Clock { zero, instant }
     }
 
     /// Now, in nanoseconds since the port was made.
+    #[inline]
     pub(crate) fn now(&self) -> u64 {
-        nanos(self.zero.elapsed())
+        self.zero.elapsed()
     }
 
     /// The instant `time` as nanoseconds; one before the port was made is 0.
     pub(crate) fn at(&self, time: Instant) -> u64 {
-        nanos(time.saturating_duration_since(self.zero))
+        nanos(time.saturating_duration_since(self.instant))
     }
 
     /// `time` as an instant.
     pub(crate) fn instant(&self, time: u64) -> Instant {
-        self.zero + Duration::from_nanos(time)
+        self.instant + Duration::from_nanos(time)
     }
 }
 

@@ -525,17 +525,28 @@ impl Port {
         !self.ready.is_empty() || !self.mail.is_empty()
     }
 
-    /// The non-generic part of `submit`, for an operation on no handle.
+    /// The rest of `submit`, for an operation on no handle: inlined, because which one it is is known there.
+    #[inline(always)]
     fn launch(&mut self, slot: u32, due: Option<u64>) {
         if self.fork.is_child() {
             return self.refuse(slot, Refusal::Forked);
         }
         self.arm(slot, due);
-        self.start(slot);
+        let head = self.core.slots.head_mut(slot);
+        match head.raw {
+            // The wheel is all that it needs.
+            RawOp::Timer { .. } => head.state = State::Started,
+            _ => self.launch_free(slot),
+        }
+    }
+
+    #[inline(never)]
+    fn launch_free(&mut self, slot: u32) {
+        self.hand_over(slot);
         self.run_starts();
     }
 
-    /// The same for an operation on a handle.
+    /// The same for an operation on a handle: not generic.
     fn launch_on(&mut self, slot: u32, handle: Handle, due: Option<u64>) {
         if self.fork.is_child() {
             return self.refuse(slot, Refusal::Forked);
@@ -602,7 +613,6 @@ impl Port {
     fn start(&mut self, slot: u32) {
         let head = self.core.slots.head_mut(slot);
         match head.raw {
-            RawOp::Timer { .. } => head.state = State::Started,
             RawOp::RecvPooled { .. } | RawOp::Accept { .. } => self.start_shot(slot),
             _ => self.hand_over(slot),
         }
@@ -981,11 +991,10 @@ impl Port {
         Some(Duration::from_nanos(wake.saturating_sub(now)))
     }
 
-    /// True when an event is the last of an operation on no handle, after which nothing goes on.
+    /// True when an event is that of an operation on no handle: it is the last one, after which nothing goes on.
     #[inline(always)]
     fn is_over(&self, event: Event) -> bool {
-        let head = self.core.slots.head(event.slot);
-        !event.more && !may_go_on(head, event.outcome) && head.handle == NONE
+        self.core.slots.head(event.slot).handle == NONE
     }
 
     /// Concludes and completes such an operation at once.

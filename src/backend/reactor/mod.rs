@@ -193,7 +193,7 @@ impl<S: Selector> Reactor<S> {
         })
     }
 
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
         let head = core.slots.head(slot);
         let entry = (head.handle != NONE).then(|| core.handles.entry(head.handle));
@@ -331,7 +331,7 @@ impl<S: Selector> Reactor<S> {
         })
     }
 
-    #[inline]
+    #[inline(never)]
     pub(crate) fn advance(&mut self, core: &mut Core) -> Option<Event> {
         loop {
             let edge = self.edges.front()?;
