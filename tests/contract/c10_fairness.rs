@@ -82,6 +82,14 @@ impl Flood {
     }
 }
 
+/// Submits a pooled receive, of one buffer or many.
+fn submit_pooled(port: &mut Port, conn: Handle, multi: bool, token: Token) {
+    match multi {
+        true => port.submit(op::RecvPooledMulti::new(conn), token),
+        false => port.submit(op::RecvPooled::new(conn), token),
+    };
+}
+
 /// Handles completions until one that `is_it`, and returns how many came before that. `go_on` keeps the busy one busy.
 #[track_caller]
 fn count_until(
@@ -197,17 +205,13 @@ fn an_endless_file_lets_a_quiet_peer_in(backend: Backend) {
         for multi in [false, true] {
             let mut port = build(&builder);
             let zeros = port.attach(endless()).expect("attach");
-            let submit = move |port: &mut Port| match multi {
-                true => port.submit(op::RecvPooledMulti::new(zeros), BUSY),
-                false => port.submit(op::RecvPooled::new(zeros), BUSY),
-            };
-            submit(&mut port);
+            submit_pooled(&mut port, zeros, multi, BUSY);
             assert_quiet_is_heard(&format!("{flavour}, multishot: {multi}"), &mut port, |port, done| {
                 assert!(done.transferred() > 0, "{flavour}: {done:?}");
                 let more = done.more();
                 drop(done);
                 if !more {
-                    submit(port);
+                    submit_pooled(port, zeros, multi, BUSY);
                 }
             });
         }
@@ -298,10 +302,8 @@ fn floods_of_several_peers_share(backend: Backend) {
             if kind == "endless" {
                 conns = conns.iter().map(|_| port.attach(endless()).expect("attach")).collect();
             }
-            let submit = |port: &mut Port, number: usize| match multi {
-                true => port.submit(op::RecvPooledMulti::new(conns[number]), Token(number as u64)),
-                false => port.submit(op::RecvPooled::new(conns[number]), Token(number as u64)),
-            };
+            let submit =
+                |port: &mut Port, number: usize| submit_pooled(port, conns[number], multi, Token(number as u64));
             for number in 0..PEERS {
                 submit(&mut port, number);
             }
@@ -525,10 +527,8 @@ fn those_that_wait_for_a_pool_buffer_have_them_in_turn(backend: Backend) {
         for (buffers, multi) in [(1, false), (2, false), (1, true), (2, true)] {
             let what = format!("{flavour}, {buffers} buffers, multishot: {multi}");
             let Full { mut port, conns, _peers } = full(&builder, buffers, CONNECTIONS);
-            let submit = |port: &mut Port, number: usize| match multi {
-                true => port.submit(op::RecvPooledMulti::new(conns[number]), Token(number as u64)),
-                false => port.submit(op::RecvPooled::new(conns[number]), Token(number as u64)),
-            };
+            let submit =
+                |port: &mut Port, number: usize| submit_pooled(port, conns[number], multi, Token(number as u64));
             for number in 0..CONNECTIONS {
                 submit(&mut port, number);
             }

@@ -1,5 +1,5 @@
 //! The traps of I/O completion ports, each with a test: what goes wrong when a program takes the system for what it is
-//! not. (What other systems have their traps in is in `traps.rs`.)
+//! not. (The others are in `traps.rs`.)
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,13 +8,21 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use anyport::{Backend, Port, Token, error, op};
+use anyport::op::{self, Operation};
+use anyport::{Backend, Port, Token, error};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::support::*;
+use crate::traps::{Trap, assert_tested};
 
 pub(crate) fn tests() -> Vec<Case> {
     cases! {
+        once: [
+            every_trap_of_a_completion_port_has_its_test,
+        ],
+        each_backend_isolated: [
+            a_call_that_succeeds_at_once_waits_for_no_packet,
+        ],
         each_backend: [
             connections_that_are_there_before_the_accept_are_accepted,
             connections_that_come_as_the_accept_is_made_are_accepted,
@@ -32,6 +40,65 @@ pub(crate) fn tests() -> Vec<Case> {
             a_pipe_of_messages_gives_each_in_pieces,
         ],
     }
+}
+
+const TRAPS: &[Trap] = &[
+    (
+        "what belongs to an AcceptEx is written down when it returns, and races with its packet",
+        &[
+            "traps::connections_that_are_there_before_the_accept_are_accepted",
+            "traps::connections_that_come_as_the_accept_is_made_are_accepted",
+        ],
+    ),
+    (
+        "a socket without SO_UPDATE_ACCEPT_CONTEXT or SO_UPDATE_CONNECT_CONTEXT is half a socket",
+        &[
+            "traps::an_accepted_socket_knows_its_addresses_and_shuts_down",
+            "traps::a_connected_socket_knows_its_peer_and_shuts_down",
+        ],
+    ),
+    (
+        "ERROR_NETNAME_DELETED and its like are taken for the end of the stream",
+        &[
+            "traps::a_reset_is_no_end_of_stream",
+            "c07::a_reset_under_a_receive",
+            "c06::a_reset_is_an_error",
+        ],
+    ),
+    (
+        "a packet is expected of a call that has succeeded at once, or has failed at once",
+        &[
+            "traps::a_call_that_succeeds_at_once_completes_once",
+            "traps::a_call_that_succeeds_at_once_waits_for_no_packet",
+            "traps::a_call_that_fails_at_once_completes_once",
+            "traps::a_datagram_that_does_not_fit_is_cut_and_completes_once",
+            "traps::a_pipe_of_messages_gives_each_in_pieces",
+        ],
+    ),
+    (
+        "a cancel and the completion that it meets: one is lost",
+        &[
+            "traps::a_cancel_that_meets_a_completion_loses_neither",
+            "traps::a_multishot_accept_that_is_given_up_leaves_its_listener_working",
+        ],
+    ),
+    (
+        "memory that the system may still write is freed with the port, or leaks",
+        &[
+            "traps::a_port_dropped_in_mid_flight_gives_everything_back_and_nothing_is_written_to_after_that",
+            "c11::a_port_dropped_with_operations_in_flight_leaves_nothing",
+        ],
+    ),
+    ("an object stays bound to its completion port", &["traps::an_object_that_has_left_joins_another_port"]),
+    (
+        "an object that is open for synchronous calls joins no completion port",
+        &["traps::a_file_for_synchronous_calls_is_served_all_the_same"],
+    ),
+    ("a clock that ticks every 15.6 ms", &["wine::a_packet_can_wait_for_a_timer", "c08::a_timed_wait_is_never_early"]),
+];
+
+fn every_trap_of_a_completion_port_has_its_test() {
+    assert_tested(TRAPS);
 }
 
 const MS: Duration = Duration::from_millis(1);
@@ -162,6 +229,32 @@ fn a_call_that_succeeds_at_once_completes_once(backend: Backend) {
         let done = one(&mut port);
         assert_eq!((done.token(), done.unpack::<op::ReadAt<[u8; 8]>>().1[..4] == [round; 4]), (Token(6), true));
         assert!(!port.wait(Some(Duration::ZERO)).expect("wait"), "a second completion");
+    }
+}
+
+/// The system says that the call is over, and nobody asks the completion port.
+fn a_call_that_succeeds_at_once_waits_for_no_packet(backend: Backend) {
+    #[track_caller]
+    fn assert_at_once<O: Operation>(port: &mut Port, operation: O) {
+        let (calls, done) = count(|| {
+            port.submit(operation, Token(1));
+            port.next()
+        });
+        let done = done.expect("it is over");
+        assert_eq!((done.transferred(), calls.of_any(WAITS), calls.total()), (4, 0, 1), "{done:?}: {calls}");
+    }
+    let mut port = port(backend);
+    let (socket, mut far) = tcp_pair();
+    let conn = port.attach(socket).expect("attach");
+    let opened = opened(&mut port);
+    let file = port.attach(opened).expect("attach");
+    for _ in 0..3 {
+        assert_at_once(&mut port, op::Send::new(conn, "room"));
+        far.write_all(b"data").expect("write");
+        eventually("the data is there", || near(&port, conn).expect("attached").unread() == 4);
+        assert_at_once(&mut port, op::Recv::new(conn, [0; 8]));
+        assert_at_once(&mut port, op::WriteAt::new(file, "file", 0));
+        assert_at_once(&mut port, op::ReadAt::new(file, [0; 4], 0));
     }
 }
 

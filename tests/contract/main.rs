@@ -33,8 +33,9 @@ promises! {
     "c11" c11_costs,
     "c12" c12_descriptors_and_signals,
     "send-file" send_file,
-    #[cfg(unix)]
     "traps" traps,
+    #[cfg(target_os = "linux")]
+    "traps" uring_traps,
     #[cfg(windows)]
     "traps" iocp_traps,
     "oracle" oracle,

@@ -109,8 +109,11 @@ const DATAGRAM_MAX: usize = 65536;
 
 impl Calls {
     /// A buffer that takes what a datagram has beyond the lent one. So no receive is ever "too long", an error that
-    /// would leave it open whether a packet comes. Nobody reads what is written there.
-    fn sink(&self) -> Option<WSABUF> {
+    /// would leave it open whether a packet comes. Nobody reads what is written there. (None for all else.)
+    fn sink(&self, kind: Kind) -> Option<WSABUF> {
+        if kind != Kind::Datagram {
+            return None;
+        }
         if self.sink.get().is_none() {
             let _ = self.sink.set(Mapping::anonymous(DATAGRAM_MAX).ok()?);
         }
@@ -173,13 +176,13 @@ impl Iocp {
             RawOp::Recv { buf, len } => {
                 // SAFETY: pointers in a RawOp lead into its payload, which stays in place and is nobody else's until
                 // the operation is over (slot.rs, the list of states); no call has the block.
-                let issued = unsafe { receive(entry, block, buf, len, self.calls.sink()) };
+                let issued = unsafe { receive(entry, block, buf, len, self.calls.sink(entry.kind)) };
                 hear_nothing(entry, block, &issued);
                 issued
             }
             RawOp::RecvMsg { scratch } => {
                 // SAFETY: as above; the scratch is in the payload.
-                let issued = unsafe { receive_message(entry, block, &mut *scratch, self.calls.sink()) };
+                let issued = unsafe { receive_message(entry, block, &mut *scratch, self.calls.sink(entry.kind)) };
                 hear_nothing(entry, block, &issued);
                 issued
             }
@@ -313,7 +316,7 @@ impl Iocp {
         // SAFETY: no call has the block, and the pool has given this buffer to nobody but this call.
         let issued = unsafe {
             (*block).phase = Phase::Fetch { buffer };
-            receive(entry, block, address, size, self.calls.sink())
+            receive(entry, block, address, size, self.calls.sink(entry.kind))
         };
         match issued {
             Issued::Done(outcome) => Issued::Done(self.settle(core, slot, outcome)),
@@ -351,9 +354,7 @@ pub(super) unsafe fn receive(
     }
     let mut list = [WSABUF { len: cut(len), buf }, WSABUF { len: 0, buf }];
     let mut count = 1;
-    if entry.kind == Kind::Datagram
-        && let Some(sink) = sink
-    {
+    if let Some(sink) = sink {
         (list[1], count) = (sink, 2);
     }
     let mut bytes = 0;
@@ -376,7 +377,7 @@ unsafe fn receive_message(entry: &Entry, block: *mut Block, scratch: &mut Scratc
     }
     let datagram = entry.kind == Kind::Datagram;
     let lent = scratch.buffers().len();
-    if datagram && let Some(sink) = sink {
+    if let Some(sink) = sink {
         scratch.buffers().push(sink);
     }
     let (list, count) = (scratch.buffers().as_ptr(), scratch.buffers().len() as u32);

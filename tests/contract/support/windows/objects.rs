@@ -11,7 +11,11 @@ use std::time::Duration;
 use anyport::{Handle, Object, Port, Source};
 use socket2::{SockAddr, SockRef, Socket};
 
-use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_BACKUP_SEMANTICS;
+use windows_sys::Win32::Storage::FileSystem::{
+    FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_DELETE_ON_CLOSE, FILE_FLAG_OVERLAPPED,
+};
+use windows_sys::Win32::System::IO::DeviceIoControl;
+use windows_sys::Win32::System::Ioctl::FSCTL_SET_SPARSE;
 
 use super::pipe::{PipeReader, PipeWriter, pipe};
 use super::process::Number;
@@ -203,9 +207,22 @@ pub(crate) fn null() -> std::fs::File {
     std::fs::File::options().read(true).write(true).open(NULL).expect("NUL")
 }
 
-/// A source that never runs dry: there is none here.
+/// A source that never runs dry and never blocks for long: a file of a size that nobody reads through, all of it a hole.
+/// For overlapped calls; it goes with its last handle.
 pub(crate) fn endless() -> std::fs::File {
-    skip_elsewhere("no file here is endless")
+    use std::os::windows::fs::OpenOptionsExt;
+    let (hole, path) = tempfile::NamedTempFile::new().expect("a file").keep().expect("a file");
+    let mut bytes = 0;
+    // SAFETY: no data goes in or out; the handle is of the standard library, so the call is over when it returns.
+    let sparse = unsafe {
+        let (none, handle) = (std::ptr::null_mut(), hole.as_raw_handle());
+        DeviceIoControl(handle, FSCTL_SET_SPARSE, none, 0, none, 0, &mut bytes, std::ptr::null_mut())
+    };
+    assert_ne!(sparse, 0, "FSCTL_SET_SPARSE: {}", io::Error::last_os_error());
+    hole.set_len(1 << 36).expect("a large file");
+    drop(hole);
+    let flags = FILE_FLAG_OVERLAPPED | FILE_FLAG_DELETE_ON_CLOSE;
+    std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path).expect("the file")
 }
 
 /// A socket that was accepted or detached, as one of the standard library's.

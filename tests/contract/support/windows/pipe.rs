@@ -24,13 +24,12 @@ use windows_sys::Win32::System::Threading::CreateEventW;
 /// What a pipe holds before its writer has to wait.
 const ROOM: u32 = 64 * 1024;
 
-/// The end that reads.
+/// An end: the system refuses the direction that it is not for.
 #[derive(Debug)]
-pub(crate) struct PipeReader(OwnedHandle);
+pub(crate) struct PipeEnd(OwnedHandle);
 
-/// The end that writes.
-#[derive(Debug)]
-pub(crate) struct PipeWriter(OwnedHandle);
+pub(crate) type PipeReader = PipeEnd;
+pub(crate) type PipeWriter = PipeEnd;
 
 fn owned(handle: HANDLE) -> io::Result<OwnedHandle> {
     if handle == INVALID_HANDLE_VALUE {
@@ -67,7 +66,7 @@ fn pipe_of(kind: u32) -> (PipeReader, PipeWriter) {
         let mut memory = OVERLAPPED::default();
         let connected = ConnectNamedPipe(reader.as_raw_handle(), &mut memory);
         assert!(connected != 0 || GetLastError() == ERROR_PIPE_CONNECTED, "{}", io::Error::last_os_error());
-        (PipeReader(reader), PipeWriter(writer))
+        (PipeEnd(reader), PipeEnd(writer))
     }
 }
 
@@ -104,20 +103,24 @@ pub(super) fn read(end: &OwnedHandle, buf: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// Writes what fits; an error when nothing does.
-pub(super) fn write_now(end: &OwnedHandle, bytes: &[u8]) -> io::Result<usize> {
-    let result = wait_for(end.as_handle(), |memory| {
+/// Writes to an end, and waits until everything is written, or until nothing more fits at once.
+fn write(end: &OwnedHandle, bytes: &[u8], wait: bool) -> io::Result<usize> {
+    wait_for(end.as_handle(), |memory| {
         // SAFETY: the buffer is borrowed until the call is over.
         unsafe {
             let over = WriteFile(end.as_raw_handle(), bytes.as_ptr(), bytes.len() as u32, null_mut(), memory);
-            if over == 0 && GetLastError() == ERROR_IO_PENDING {
+            if over == 0 && !wait && GetLastError() == ERROR_IO_PENDING {
                 CancelIoEx(end.as_raw_handle(), memory);
                 SetLastError(ERROR_IO_PENDING);
             }
             over
         }
-    });
-    match result {
+    })
+}
+
+/// Writes what fits; an error when nothing does.
+pub(super) fn write_now(end: &OwnedHandle, bytes: &[u8]) -> io::Result<usize> {
+    match write(end, bytes, false) {
         Err(error) if error.raw_os_error() == Some(ERROR_OPERATION_ABORTED as i32) => {
             Err(io::ErrorKind::WouldBlock.into())
         }
@@ -125,31 +128,26 @@ pub(super) fn write_now(end: &OwnedHandle, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-impl PipeWriter {
+impl PipeEnd {
     /// Writes what fits; an error when nothing does.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         write_now(&self.0, bytes)
     }
-}
 
-impl PipeReader {
     pub(super) fn number(&self) -> usize {
         self.0.as_raw_handle() as usize
     }
 }
 
-impl Read for PipeReader {
+impl Read for PipeEnd {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         read(&self.0, buf)
     }
 }
 
-impl Write for PipeWriter {
+impl Write for PipeEnd {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        wait_for(self.0.as_handle(), |memory| {
-            // SAFETY: the buffer is borrowed until the call is over.
-            unsafe { WriteFile(self.0.as_raw_handle(), buf.as_ptr(), buf.len() as u32, null_mut(), memory) }
-        })
+        write(&self.0, buf, true)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -157,26 +155,14 @@ impl Write for PipeWriter {
     }
 }
 
-impl From<PipeReader> for Source {
-    fn from(end: PipeReader) -> Source {
+impl From<PipeEnd> for Source {
+    fn from(end: PipeEnd) -> Source {
         end.0.into()
     }
 }
 
-impl From<PipeWriter> for Source {
-    fn from(end: PipeWriter) -> Source {
-        end.0.into()
-    }
-}
-
-impl From<PipeReader> for Object {
-    fn from(end: PipeReader) -> Object {
-        end.0.into()
-    }
-}
-
-impl From<PipeWriter> for Object {
-    fn from(end: PipeWriter) -> Object {
+impl From<PipeEnd> for Object {
+    fn from(end: PipeEnd) -> Object {
         end.0.into()
     }
 }
