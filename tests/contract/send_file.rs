@@ -297,7 +297,8 @@ fn what_cannot_be_sent_from_is_refused(backend: Backend) {
         let write_only = OpenOptions::new().write(true).open(folder.path().join("file")).expect("open");
         port.submit(op::SendFile::new(conn, write_only, 0..10), Token(1));
         let (result, ..) = one(&mut port).unpack::<op::SendFile<File>>();
-        assert!(result.is_err(), "{what}");
+        // Wine 8 sends nothing, and calls that a success.
+        assert!(result.is_err() || is_wine(), "{what}");
         // The connection has not suffered.
         port.submit(op::SendAll::new(conn, "x"), Token(1));
         assert_eq!(one(&mut port).unpack::<op::SendAll<&str>>().0.expect("sent"), 1, "{what}");
