@@ -351,7 +351,7 @@ impl Port {
             self.inbox.wake_up();
         }
         self.handed_out = 0;
-        // What the last wait reported and nobody took up comes before what this one will report.
+        // What the last wait reported and nobody took up has its turn before what this one will report.
         for _ in 0..self.engine.backlog() {
             let Some(event) = self.engine.advance(&mut self.core) else { break };
             self.settle_late(event);

@@ -242,7 +242,7 @@ impl Engine {
         each!(self, b => b.advance(core))
     }
 
-    /// How many steps of `advance` would take up what the last wait reported.
+    /// How many steps of `advance` take up, before the next wait, what the last one reported.
     pub(crate) fn backlog(&mut self) -> usize {
         each!(self, b => b.backlog())
     }

@@ -37,6 +37,7 @@ pub(crate) fn tests() -> Vec<Case> {
             sending_a_file_does_not_allocate,
             closures_do_not_allocate,
             an_idle_connection_costs_at_most_300_bytes,
+            what_waits_for_its_turn_holds_no_buffer,
             a_port_that_is_gone_leaves_nothing,
             a_port_dropped_with_operations_in_flight_leaves_nothing,
             a_port_starts_no_thread_for_what_the_system_does,
@@ -515,6 +516,39 @@ fn a_read_from_the_page_cache_starts_no_thread(backend: Backend) {
         assert_eq!((n.expect("read"), &buf[..]), (4096, &pattern(0, 8192)[at..at + 4096]));
     }
     assert_eq!(threads(), before);
+}
+
+/// While a port is busy with some of many connections that are ready, the others are not received from: each would hold a
+/// buffer of the pool until its turn.
+fn what_waits_for_its_turn_holds_no_buffer(backend: Backend) {
+    const READY: usize = 200;
+    if matches!(backend, Backend::Uring | Backend::Iocp) {
+        skip_elsewhere("the system receives by itself");
+    }
+    let mut port = Port::builder().backend(backend).pool(READY as u16, 64).build().expect("a port");
+    let (conns, mut far): (Vec<_>, Vec<_>) = (0..READY)
+        .map(|token| {
+            let (here, there) = tcp_pair();
+            let here = port.attach(here).expect("attach");
+            port.submit(op::RecvPooled::new(here), Token(token as u64));
+            (here, there)
+        })
+        .unzip();
+    far.iter_mut().for_each(|peer| peer.write_all(b"ready").expect("write"));
+    until_arrived(&port, &conns);
+    // What each is answered with uses the port's budget up before all had their turn.
+    let mut served = 0;
+    assert!(port.wait(None).expect("wait"));
+    while let Some(done) = port.next() {
+        if done.is::<op::RecvPooled>() {
+            served += 1;
+            port.submit(op::Nop::new(), Token(0));
+        }
+    }
+    assert!(port.wait(None).expect("wait"));
+    let unread = conns.iter().filter(|&&conn| near(&port, conn).expect("attached").unread() > 0);
+    let (unread, rest) = (unread.count(), READY - served);
+    assert!(served < READY && unread * 2 > rest, "{unread} of the {rest} that wait are still unread");
 }
 
 /// The calls that one message costs: to receive it and to send it.

@@ -111,6 +111,10 @@ const WRITE: u8 = Lane::Write.bit() | Lane::Writable.bit();
 /// Completions that a multishot operation may have before the next handle has its turn.
 const TURNS: u8 = 16;
 
+/// Edges that are taken up before the next wait, so that these handles have their turn beside a flood of posts. The others
+/// stay behind them in the queue: what is received long before its turn holds a buffer, and is no longer in the cache then.
+const TAKEN_UP: usize = 16;
+
 /// Queues a handle, once, however many edges come before its turn: a busy one would have a turn for each.
 fn queue(edges: &mut VecDeque<Edge>, entry: &mut Entry, handle: u32, lanes: u8) {
     let readiness = &mut entry.notes.readiness;
@@ -389,7 +393,7 @@ impl<S: Selector> Reactor<S> {
     }
 
     pub(crate) fn backlog(&mut self) -> usize {
-        self.edges.len()
+        self.edges.len().min(TAKEN_UP)
     }
 
     pub(crate) fn attach(&mut self, source: &Source, kind: Kind) -> io::Result<Notes> {
