@@ -43,6 +43,8 @@ promises! {
     #[cfg(any(target_os = "linux", windows))]
     "instruments" instruments,
     // Of one system.
+    #[cfg(unix)]
+    "fifos" fifos,
     #[cfg(target_os = "linux")]
     "refusal" refusal,
     #[cfg(windows)]
