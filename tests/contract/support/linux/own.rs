@@ -66,3 +66,14 @@ pub(crate) fn forget_pages(file: &std::fs::File) {
         super::super::skip_elsewhere("the temporary folder's file system keeps files in memory");
     }
 }
+
+/// Has a socket hold `len` bytes that nobody has received, whatever the system's limit.
+pub(crate) fn hold_much(socket: &std::net::TcpStream, len: u32) {
+    use std::os::fd::AsRawFd;
+    let (address, size) = ((&raw const len).cast(), size_of_val(&len) as u32);
+    // SAFETY: the number is of this frame, and as long as is said.
+    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, address, size) };
+    if result != 0 {
+        skip_elsewhere("only the administrator has a socket hold more than the system's limit");
+    }
+}
