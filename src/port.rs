@@ -197,9 +197,10 @@ impl Port {
     /// # fn main() -> std::io::Result<()> {
     /// let mut port = Port::new()?;
     /// let handle = port.attach(UdpSocket::bind("127.0.0.1:0")?)?;
-    /// let socket = UdpSocket::from(port.detach(handle)?); // the caller's again, as it was
+    /// let socket = port.detach(handle)?; // the caller's again, as it was
     /// assert!(port.detach(handle).is_err());
-    /// # socket.local_addr()?;
+    /// # #[cfg(unix)]
+    /// # UdpSocket::from(socket).local_addr()?;
     /// # Ok(())
     /// # }
     /// ```

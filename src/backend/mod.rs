@@ -53,6 +53,7 @@ use std::time::Duration;
 ///         Err(why) => println!("{backend} does not work here: {why}"),
 ///     }
 /// }
+/// # #[cfg(unix)]
 /// assert_eq!("poll".parse::<Backend>()?, Backend::Poll);
 /// # Ok(())
 /// # }
