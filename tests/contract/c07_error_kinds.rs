@@ -633,10 +633,11 @@ fn a_process_without_descriptors(backend: Backend) {
     let on = port.attach(listener).expect("attach");
     // The pool's thread needs none, but is started before.
     run(&mut port, op::Metadata::at("/")).expect("metadata");
-    let used_up = UsedUp::new();
-    assert_errno("open", run(&mut port, op::Open::new(NULL).read(true)), errno::EMFILE);
-    assert_errno("accept", run(&mut port, op::Accept::new(on)), errno::EMFILE);
-    drop(used_up);
+    {
+        let _used_up = UsedUp::new();
+        assert_errno("open", run(&mut port, op::Open::new(NULL).read(true)), errno::EMFILE);
+        assert_errno("accept", run(&mut port, op::Accept::new(on)), errno::EMFILE);
+    }
     drop(run(&mut port, op::Open::new(NULL).read(true)).expect("open"));
     drop(run(&mut port, op::Accept::new(on)).expect("the connection still waits"));
 }
