@@ -1,5 +1,6 @@
 //! What the program's tests do with the program's process on Windows.
 
+use std::fs;
 use std::io;
 use std::os::windows::fs::{symlink_dir, symlink_file};
 use std::os::windows::io::AsRawHandle;
@@ -49,6 +50,21 @@ pub(crate) fn interrupt(child: &Child) -> bool {
 #[allow(dead_code, reason = "not in each of the files that share this one")]
 pub(crate) fn terminate(child: &Child) -> bool {
     interrupt(child)
+}
+
+/// Renames `from` to `to`, in the place of a file that may be open. False: that cannot be, before Windows 10 (1607) and on Wine.
+#[allow(dead_code, reason = "as above")]
+pub(crate) fn replace(from: &Path, to: &Path) -> bool {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            println!("skipped: nothing takes the place of an open file here: {error}");
+            false
+        }
+        result => {
+            result.unwrap();
+            true
+        }
+    }
 }
 
 /// How many handles it has open.
