@@ -176,8 +176,8 @@ fn receive_pooled(fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Outcome {
 }
 
 /// Carries `raw` out on `fd` if that is possible at once; `EAGAIN` if not. An empty pool is `ENOBUFS`.
-// The calls of a busy stream are inlined into the port's loop: the kernel's own calls push out what the processor
-// remembers of ours, so after a system call each return of a nested function is a branch that it did not foresee.
+// The calls of a busy stream are inlined into the port's loop: the kernel's own calls probably push out what the
+// processor remembers of ours, so that it foresees no return that follows a system call (samples pile up behind them).
 #[inline(always)]
 pub(crate) fn perform(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Outcome {
     match *raw {
