@@ -1,13 +1,14 @@
 //! The checks of the project, each a step with a name.
 //!
 //! `cargo xtask ci` runs them all, `cargo xtask NAME...` some of them, `cargo xtask list` says which there are.
-//! A failed step does not stop the ones after it: the table at the end shows all that is wrong at once.
+//! A failed step does not stop the ones after it: the end of the log shows all that is wrong at once.
 
 mod adapter;
 mod bench;
 mod command;
 mod cross;
 mod docs;
+mod excerpt;
 mod kqueue;
 mod package;
 mod report;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         }
     };
     let results: Vec<_> = steps.into_iter().map(step::run).collect();
+    report::failures(&results);
     if report::table(&results, command::in_ci(), &may_lack) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

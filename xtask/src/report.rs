@@ -1,4 +1,5 @@
-//! What is printed about the steps: the list of them, and the closing table of a run, which decides its exit status.
+//! What is printed about the steps: the list of them; and at the end of a run, where a long log is read first, what the
+//! failed ones had to say, and the table of all, which decides the exit status.
 
 use std::time::Duration;
 
@@ -11,6 +12,30 @@ pub(crate) fn list(steps: &[Step]) {
     }
 }
 
+/// Lines that all failed steps together may fill above the table, so that the end of a log holds both; and what each may
+/// fill at least.
+const ROOM: usize = 80;
+const LEAST: usize = 12;
+
+/// Prints for each step of which a command failed what that said, and which tests failed.
+pub(crate) fn failures(reports: &[Report]) {
+    let commands = reports.iter().filter_map(|report| match &report.outcome {
+        Err(Stop::Command { why, output }) => Some((report.step, why, output)),
+        _ => None,
+    });
+    let share = (ROOM / commands.clone().count().max(1)).max(LEAST);
+    for (step, why, output) in commands {
+        println!("\n--- {} failed: {why}", step.name);
+        let failed = output.failed();
+        let (named, rest) = failed.split_at(failed.len().min(share / 4));
+        output.lines(share - named.len()).iter().for_each(|line| println!("  | {line}"));
+        named.iter().for_each(|test| println!("  failed test: {test}"));
+        if !rest.is_empty() {
+            println!("  and {} failed tests more", rest.len());
+        }
+    }
+}
+
 /// Prints a line a step and their sum; true when nothing is wrong.
 ///
 /// `strict`: a tool that is missing is wrong too, unless it is one of `may_lack`.
@@ -20,7 +45,7 @@ pub(crate) fn table(reports: &[Report], strict: bool, may_lack: &[String]) -> bo
     for report in reports {
         let excused = match &report.outcome {
             Ok(_) | Err(Stop::NotHere(_)) => true,
-            Err(Stop::Failed(_)) => false,
+            Err(Stop::Failed(_) | Stop::Command { .. }) => false,
             Err(Stop::Missing { tool, .. }) => !strict || may_lack.iter().any(|lacking| lacking == tool),
         };
         wrong += usize::from(!excused);
@@ -37,7 +62,7 @@ pub(crate) fn table(reports: &[Report], strict: bool, may_lack: &[String]) -> bo
     println!(
         "\n{} passed, {} failed, {} skipped in {:.0} s{}",
         count(|report| report.outcome.is_ok()),
-        count(|report| matches!(report.outcome, Err(Stop::Failed(_)))),
+        count(Report::has_failed),
         count(|report| matches!(report.outcome, Err(Stop::Missing { .. } | Stop::NotHere(_)))),
         took.as_secs_f64(),
         if wrong == 0 { String::new() } else { format!("; {wrong} to be mended (marked !)") },

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::excerpt::Excerpt;
 use crate::{adapter, bench, cross, docs, kqueue, package, sanitize, style, tests, toolchain, wine};
 
 /// One check.
@@ -23,6 +24,8 @@ pub(crate) type Outcome = Result<String, Stop>;
 pub(crate) enum Stop {
     /// The check found something, or could not be carried out.
     Failed(String),
+    /// A command of it failed, and had something to say about that.
+    Command { why: String, output: Excerpt },
     /// A tool that a machine of this kind can have is missing.
     Missing { tool: &'static str, why: String },
     /// Nothing to be checked on a machine of this kind.
@@ -88,12 +91,21 @@ pub(crate) fn run(step: &'static Step) -> Report {
 }
 
 impl Report {
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.outcome, Err(Stop::Failed(_) | Stop::Command { .. }))
+    }
+
     /// The outcome in one line.
     pub(crate) fn verdict(&self) -> String {
         match &self.outcome {
             Ok(detail) if detail.is_empty() => "passed".to_owned(),
             Ok(detail) => format!("passed: {detail}"),
             Err(Stop::Failed(why)) => format!("failed: {why}"),
+            Err(Stop::Command { why, output }) => match output.failed() {
+                [] => format!("failed: {why}"),
+                [test] => format!("failed: {test}: {why}"),
+                [test, rest @ ..] => format!("failed: {test} and {} more: {why}", rest.len()),
+            },
             Err(Stop::Missing { why, .. } | Stop::NotHere(why)) => format!("skipped: {why}"),
         }
     }
