@@ -30,7 +30,7 @@ use crate::op::raw::{Direction, RawOp};
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
 use crate::slot::{NONE, State};
-use crate::sys::{Notes, Source, Waker, set_nonblocking};
+use crate::sys::{Notes, Source, Waker, set_nonblocking, without_blocking};
 use io_uring::squeue::Entry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
 use pool_ring::PoolRing;
@@ -298,7 +298,6 @@ impl Uring {
             Plan::Direct => {
                 return Started::Done(match raw {
                     RawOp::Close { object } => close(object),
-                    RawOp::Connect { .. } => self.connect_local(core, slot),
                     _ => self.try_now(core, slot),
                 });
             }
@@ -318,38 +317,17 @@ impl Uring {
         self.probe.buffer_ring = registered.is_ok();
     }
 
-    /// Connects a Unix socket, which never takes time; `EAGAIN` when its listener is full.
-    fn connect_local(&mut self, core: &mut Core, slot: u32) -> Outcome {
-        let handle = core.slots.head(slot).handle;
-        let changed = match set_nonblocking(core.handles.entry(handle).fd(), true) {
-            Ok(changed) => changed,
-            Err(error) => return error.into(),
-        };
-        let outcome = self.try_now(core, slot);
-        if changed && let Err(error) = set_nonblocking(core.handles.entry(handle).fd(), false) {
-            return error.into();
-        }
-        outcome
-    }
-
     /// Performs a non-blocking call.
     fn try_now(&mut self, core: &mut Core, slot: u32) -> Outcome {
         let head = core.slots.head_mut(slot);
-        let entry = core.handles.entry(head.handle);
-        // The object is a blocking one (see `attach`), and a pipe's calls have no MSG_DONTWAIT, nor has sendfile(2).
-        let unblocked = match head.raw {
-            RawOp::SendFile { .. } => set_nonblocking(entry.fd(), true),
-            _ if entry.kind == Kind::Pipe => set_nonblocking(entry.fd(), true),
-            _ => Ok(false),
-        };
-        let outcome = match unblocked {
-            Ok(_) => perform(&mut head.raw, entry.fd(), entry.kind, &core.pool),
-            Err(error) => return error.into(),
-        };
-        match unblocked {
-            Ok(true) => set_nonblocking(entry.fd(), false).map_or_else(Outcome::from, |_| outcome),
-            _ => outcome,
-        }
+        let (entry, pool) = (core.handles.entry(head.handle), &core.pool);
+        // The object is a blocking one (see `prepare`), and not each of its calls has MSG_DONTWAIT: a pipe's have not, nor
+        // has sendfile(2), nor connect(2) (of a Unix socket, for which it never takes time: `EAGAIN` when its listener is
+        // full).
+        let would_block =
+            matches!(head.raw, RawOp::SendFile { .. } | RawOp::Connect { .. }) || entry.kind == Kind::Pipe;
+        let mut call = || perform(&mut head.raw, entry.fd(), entry.kind, pool);
+        if would_block { without_blocking(entry.fd(), call).unwrap_or_else(Outcome::from) } else { call() }
     }
 
     pub(crate) fn cancel(&mut self, core: &mut Core, slot: u32) -> Cancelled {

@@ -38,6 +38,8 @@ pub(crate) use object::{NO_OBJECT, Raw, from_raw, into_raw, raw_file};
 pub(crate) use open::{NativePath, OpenHow, OpenOptions, OwnedPath, own_path, path_ptr};
 pub(crate) use scratch::Scratch;
 pub(crate) use source::set_nonblocking;
+#[cfg(target_os = "linux")]
+pub(crate) use source::without_blocking;
 pub(crate) use waker::Waker;
 pub(crate) use worker::{Told, Worker};
 

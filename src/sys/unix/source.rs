@@ -111,6 +111,21 @@ source_from! {
     std::process::ChildStderr => None,
 }
 
+/// Makes a call while `O_NONBLOCK` is set, and then puts the flags back as they were read: whoever shares the open file may
+/// have set them otherwise than this port did.
+#[cfg(target_os = "linux")]
+pub(crate) fn without_blocking<T>(fd: impl AsFd, call: impl FnOnce() -> T) -> io::Result<T> {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    let flags = fcntl_getfl(&fd)?;
+    if flags.contains(OFlags::NONBLOCK) {
+        return Ok(call());
+    }
+    fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?;
+    let result = call();
+    fcntl_setfl(&fd, flags)?;
+    Ok(result)
+}
+
 /// Sets or clears `O_NONBLOCK`; says whether that was a change.
 pub(crate) fn set_nonblocking(fd: impl AsFd, on: bool) -> io::Result<bool> {
     use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
