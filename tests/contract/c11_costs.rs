@@ -46,6 +46,7 @@ pub(crate) fn tests() -> Vec<Case> {
             an_echo_of_pooled_buffers_costs_the_same,
             a_multishot_echo_costs_the_same,
             a_full_batch_costs_one_wait,
+            a_file_costs_a_look_and_a_call_to_send_it,
             a_timed_wait_costs_one_system_call,
             a_timer_costs_one_system_call,
             a_post_to_a_port_that_is_awake_makes_no_system_call,
@@ -746,6 +747,55 @@ fn a_full_batch_costs_one_wait(backend: Backend) {
             peer.read_exact(&mut [0; 14]).expect("read");
         }
         assert!(drive_for(&mut port, Duration::from_millis(2)).is_empty(), "the next receives wait");
+    }
+}
+
+/// What sending costs beside the head's send: a look for whether the system has the file in memory (at both ends of more
+/// than a page), so that the port's thread waits for no disk; whether `SIGPIPE` is ignored, as sendfile(2) has no flag
+/// against it; and the call itself. Nor has that a flag not to wait, and a ring's sockets are blocking ones, for its own
+/// calls: their flags are read, set, and put back.
+fn calls_of_a_file(backend: Backend, len: usize) -> Vec<(&'static str, u64)> {
+    let looks = if len > 4096 { 2 } else { 1 };
+    match backend {
+        Backend::Uring => vec![("preadv2", looks), ("rt_sigaction", 1), ("sendfile", 1), ("fcntl", 3)],
+        Backend::Iocp => vec![("TransmitFile", 1)],
+        _ => vec![("preadv2", looks), ("rt_sigaction", 1), ("sendfile", 1)],
+    }
+}
+
+fn a_file_costs_a_look_and_a_call_to_send_it(backend: Backend) {
+    const ROUNDS: u64 = 20;
+    let mut port = port(backend);
+    let (near, mut far) = tcp_pair();
+    let conn = port.attach(near).expect("attach");
+    let mut content = tempfile::tempfile().expect("a temporary file");
+    content.write_all(&pattern(0, 32768)).expect("write");
+    if !tells_what_is_cached(&content) {
+        skip_elsewhere("the file system of temporary files does not tell what is in memory");
+    }
+    let file = std::rc::Rc::new(content);
+    for (head, len) in [(0, 4096), (100, 4096), (100, 32768)] {
+        let mut send = |port: &mut Port| {
+            let send = op::SendFile::new(conn, file.clone(), 0..len as u64).head(vec![1; head]);
+            port.submit(send, Token(0));
+            let (n, ..) = one(port).unpack::<op::SendFile<std::rc::Rc<std::fs::File>, Vec<u8>>>();
+            assert_eq!(n.expect("sent"), head + len);
+            far.read_exact(&mut vec![0; head + len]).expect("read");
+        };
+        (0..5).for_each(|_| send(&mut port));
+        let (calls, ()) = count(|| (0..ROUNDS).for_each(|_| send(&mut port)));
+        // What the peer receives is received here.
+        let calls = without_libkqueue(backend, calls).except(RECVS);
+        println!("{backend}: {ROUNDS} times {head} + {len} bytes: {calls}");
+        let mut expected = calls_of_a_file(backend, len);
+        if head > 0 && backend != Backend::Iocp {
+            expected.push(("sendto", 1));
+        }
+        for &(name, each) in &expected {
+            assert_eq!(calls.of(name), each * ROUNDS, "{name}, {ROUNDS} times {head} + {len} bytes: {calls}");
+        }
+        let names: Vec<_> = expected.iter().map(|&(name, _)| name).collect();
+        assert_eq!(calls.except(&names).total(), 0, "{calls}");
     }
 }
 
