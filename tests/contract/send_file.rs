@@ -103,7 +103,9 @@ fn a_file_that_is_not_in_memory_arrives_whole(backend: Backend) {
         let conn = port.attach(near).expect("attach");
         let far = read_to_end(far);
         let (file, _folder) = file(4, LEN);
-        forget_pages(&file);
+        if !forget_pages(&file) {
+            skip_elsewhere("the temporary folder's file system keeps files in memory");
+        }
         port.submit(op::SendFile::new(conn, file, 0..LEN as u64), Token(1));
         let (result, ..) = one(&mut port).unpack::<op::SendFile<File>>();
         assert_eq!(result.expect("sent"), LEN, "{what}");

@@ -9,7 +9,7 @@ use socket2::{Domain, Socket, Type};
 use super::ledger::{self, LONGEST, SIZE};
 use super::pair::{Kind, Pair};
 use super::world::{End, Lane, Op, POOL, POST, Parcel, RECORD, RECORDS, Role, What, World};
-use crate::support::{PIPES_TELL_ROOM, can_detach, domain_of, near};
+use crate::support::{PIPES_TELL_ROOM, can_detach, domain_of, forget_pages, near};
 
 /// Connections by accept and connect, of which only the port's own behaviour is checked.
 const STRANGERS: usize = 16;
@@ -97,7 +97,12 @@ impl World {
                 let piece = ledger::piece(&mut self.rng, len);
                 self.submit(op::SendAll::new(handle, piece), Op { piece, ..op(What::SendLong) });
             }
-            1..40 if let Some((mut buf, copy)) = self.held.pop() => {
+            1 if !role.is_pipe() => {
+                let len = self.rng.usize(1..LONGEST);
+                let piece = ledger::piece(&mut self.rng, len);
+                self.send_file(handle, op(What::SendFile), piece);
+            }
+            2..40 if let Some((mut buf, copy)) = self.held.pop() => {
                 assert!(*buf == copy[..], "a pool buffer has changed while the user held it");
                 let piece = ledger::piece(&mut self.rng, buf.len());
                 buf.copy_from_slice(piece);
@@ -115,12 +120,26 @@ impl World {
                 let op = Op { bufs: [bufs[0].number, bufs[1].number], ..op(What::SendVectored) };
                 self.submit(op::SendVectored::new(handle, bufs), op);
             }
+            160..200 if !role.is_pipe() => self.send_file(handle, op(What::SendFile), piece),
             _ => {
                 let buf = self.ledger.lend_filled(piece);
                 let op = Op { bufs: [buf.number, 0], ..op(What::Send) };
                 self.submit(op::Send::new(handle, buf), op);
             }
         }
+    }
+
+    /// Sends the piece from the tape's file, at most a third of it as a head.
+    fn send_file(&mut self, handle: Handle, op: Op, piece: &'static [u8]) {
+        let (head, part) = piece.split_at((piece.len() / 3).min(SIZE));
+        let start = ledger::place_of(part);
+        let head = self.ledger.lend_filled(head);
+        let op = Op { piece, bufs: [head.number, 0], ..op };
+        if self.rng.u8(..) < 10 {
+            forget_pages(&self.tape);
+        }
+        let send = op::SendFile::new(handle, self.tape.clone(), start..start + part.len() as u64);
+        self.submit(send.head(head), op);
     }
 
     fn send_datagram(&mut self, index: usize, handle: Handle, role: &Role) {
@@ -170,9 +189,8 @@ impl World {
         let Some(index) = self.pick(|end| !matches!(end.role, Role::File) && end.has_room(Lane::Other)) else { return };
         let handle = self.end(index).handle;
         let op = Op::on(index, Lane::Other, What::Ready);
-        let is_pipe = matches!(&self.end(index).role, Role::Side(pair, _) if pair.borrow().kind == Kind::Pipe);
         // Where a pipe does not tell, all that can be asked is whether its reading end is readable.
-        let told = PIPES_TELL_ROOM || !is_pipe;
+        let told = PIPES_TELL_ROOM || !self.end(index).role.is_pipe();
         if self.rng.bool() {
             if told || self.end(index).reads() {
                 self.submit(op::Ready::readable(handle), op);

@@ -14,12 +14,21 @@ use crate::support::pattern;
 /// The longest piece of the tape.
 pub(super) const LONGEST: usize = 96 << 10;
 
+/// What all pieces are cut from.
+pub(super) fn tape() -> &'static [u8] {
+    static TAPE: OnceLock<Vec<u8>> = OnceLock::new();
+    TAPE.get_or_init(|| pattern(4712, 2 * LONGEST))
+}
+
 /// `len` bytes that tell where they belong: one of thousands of places on the tape.
 pub(super) fn piece(rng: &mut fastrand::Rng, len: usize) -> &'static [u8] {
-    static TAPE: OnceLock<Vec<u8>> = OnceLock::new();
-    let tape = TAPE.get_or_init(|| pattern(4712, 2 * LONGEST));
-    let start = rng.usize(..tape.len() - len);
-    &tape[start..start + len]
+    let start = rng.usize(..tape().len() - len);
+    &tape()[start..start + len]
+}
+
+/// Where on the tape a piece begins.
+pub(super) fn place_of(piece: &'static [u8]) -> u64 {
+    (piece.as_ptr().addr() - tape().as_ptr().addr()) as u64
 }
 
 /// Bytes of each buffer.

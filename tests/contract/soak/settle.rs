@@ -1,8 +1,10 @@
 //! Taking completions up: each must be that of an operation in flight, in the only way that what was done to it allows,
 //! with the buffers it was lent; and what it moved is booked.
 
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
+use std::rc::Rc;
 use std::time::Instant;
 
 use anyport::buf::PoolBuf;
@@ -74,6 +76,11 @@ impl World {
                 let (result, _) = done.unpack::<op::SendAll<&'static [u8]>>();
                 assert!(result.as_ref().map_or(true, |&n| n == op.piece.len()), "a send-all sends all");
                 self.sent_bytes(&op, moved, result);
+            }
+            What::SendFile => {
+                let (result, _, head) = done.unpack::<op::SendFile<Rc<File>, Buf>>();
+                assert!(result.as_ref().map_or(true, |&n| n == op.piece.len()), "the file has all of it");
+                self.sent(&op, moved, (result, head));
             }
             What::SendVectored => {
                 let (result, bufs) = done.unpack::<op::SendVectored<[Buf; 2]>>();

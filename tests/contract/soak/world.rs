@@ -5,6 +5,7 @@
 //! end that it is on; nothing is removed otherwise.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -20,7 +21,7 @@ use anyport::{Backend, Handle, OpId, Port, Poster, Source, Token};
 use socket2::{SockAddr, SockRef};
 
 use super::Report;
-use super::ledger::Ledger;
+use super::ledger::{self, Ledger};
 use super::pair::{Kind, Pair};
 use crate::support::*;
 
@@ -52,6 +53,7 @@ pub(super) enum What {
     SendLong,
     SendVectored,
     SendPooled,
+    SendFile,
     SendDatagram,
     Ready,
     Shutdown(Shutdown),
@@ -121,6 +123,13 @@ pub(super) enum Role {
     Stranger,
     Listener(SockAddr),
     File,
+}
+
+impl Role {
+    /// What nothing can be sent on from a file.
+    pub(super) fn is_pipe(&self) -> bool {
+        matches!(self, Role::Side(pair, _) if pair.borrow().kind == Kind::Pipe)
+    }
 }
 
 /// An attached object.
@@ -253,6 +262,8 @@ pub(super) struct World {
     pub(super) ends: Vec<Option<End>>,
     pub(super) strangers: usize,
     pub(super) records: Records,
+    /// A file with all of the tape in it.
+    pub(super) tape: Rc<File>,
     /// Pool buffers on loan to the user, with what they must hold.
     pub(super) held: Vec<(PoolBuf, Vec<u8>)>,
     pub(super) sending_pooled: usize,
@@ -284,6 +295,9 @@ impl World {
         let path = folder.path().join("records");
         std::fs::write(&path, [0; RECORDS * RECORD]).expect("a file");
         let records = Records { path, end: None, opening: false, all: Default::default() };
+        let tape = folder.path().join("tape");
+        std::fs::write(&tape, ledger::tape()).expect("a file");
+        let tape = Rc::new(File::open(tape).expect("open"));
         let posts = Posts::new(port.poster());
         let mut world = World {
             port,
@@ -295,6 +309,7 @@ impl World {
             ends: Vec::new(),
             strangers: 0,
             records,
+            tape,
             held: Vec::new(),
             sending_pooled: 0,
             stale,

@@ -47,7 +47,9 @@ pub(crate) fn small_pipe() -> (PipeReader, PipeWriter) {
 }
 
 /// Nothing is known about what the system holds of a file in memory, and so the port has it read in any case.
-pub(crate) fn forget_pages(_file: &std::fs::File) {}
+pub(crate) fn forget_pages(_file: &std::fs::File) -> bool {
+    true
+}
 
 /// Has a socket hold more than the system's limit: not here.
 pub(crate) fn hold_much(_: &std::net::TcpStream, _: u32) {

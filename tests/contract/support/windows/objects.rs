@@ -286,7 +286,9 @@ pub(crate) fn skip_where_an_object_joins_once() {
 pub(crate) const ACCEPTS_AHEAD: usize = 4;
 
 /// The system reads by itself what it does not hold of a file in memory.
-pub(crate) fn forget_pages(_file: &std::fs::File) {}
+pub(crate) fn forget_pages(_file: &std::fs::File) -> bool {
+    true
+}
 
 /// Has a socket hold `len` bytes that nobody has received. The system takes what is sent from a file as it likes.
 pub(crate) fn hold_much(_: &TcpStream, _: u32) {
