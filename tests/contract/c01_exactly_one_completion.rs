@@ -659,7 +659,7 @@ fn completed_receive(port: &mut Port, tally: &Tally) -> Completion {
 fn unpacking_as_another_operation_panics_and_leaks_nothing(backend: Backend) {
     let (mut port, tally) = (port(backend), Tally::default());
     fn panic_of<O: Unpack>(done: Completion) -> String {
-        let panic = catch_unwind(AssertUnwindSafe(|| drop(done.unpack::<O>()))).expect_err("it is no such operation");
+        let panic = expect_panic("it is no such operation", || drop(done.unpack::<O>()));
         panic.downcast_ref::<String>().expect("a message").clone()
     }
     // The same operation with another buffer, another operation with the same buffer, a plain one, a post.
