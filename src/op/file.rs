@@ -193,7 +193,9 @@ impl<B: IoBufMut> Operation for ReadAt<B> {
 /// may be less than was lent.
 ///
 /// # Errors
-/// `InvalidInput` for an offset above 2^63 - 1; the system's (`StorageFull` ...).
+/// `InvalidInput` for an offset above 2^63 - 1; the system's (`StorageFull` ...). `FileTooLarge` beyond the limit of a
+/// file's size that the process has (setrlimit(2), `RLIMIT_FSIZE`), on Linux without the signal `SIGXFSZ`, if the limit was
+/// set before the port was made.
 ///
 /// ```
 /// # use anyport::{Port, Token, op};

@@ -46,6 +46,8 @@ promises! {
     #[cfg(unix)]
     "fifos" fifos,
     #[cfg(target_os = "linux")]
+    "file-size" file_size,
+    #[cfg(target_os = "linux")]
     "refusal" refusal,
     #[cfg(windows)]
     "pool" iocp_pool,

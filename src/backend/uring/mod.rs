@@ -212,7 +212,7 @@ impl Uring {
             // A ring ignores the offset on what has none, where pread(2) says so.
             RawOp::ReadAt { .. } | RawOp::WriteAt { .. } if kind.is_some_and(|kind| kind != Kind::File) => Plan::Pool,
             RawOp::ReadAt { .. } => native_or(probe.read, Plan::Pool),
-            RawOp::WriteAt { .. } => native_or(probe.write, Plan::Pool),
+            RawOp::WriteAt { .. } => native_or(probe.write && !probe.file_size_limited, Plan::Pool),
             RawOp::Accept { .. } => native_or(probe.accept, Plan::Poll(Direction::Read)),
             // The ring would have a worker wait for a full listener, where a cancel can miss it.
             RawOp::Connect { scratch, .. } if is_local(*scratch) => Plan::Direct,
@@ -226,8 +226,8 @@ impl Uring {
                     // A write to a pipe may raise SIGPIPE unless the kernel knows the flag against it.
                     (RawOp::Send { .. }, Some(Kind::Pipe)) => probe.write && probe.write_without_signal,
                     (RawOp::SendMsg { .. }, Some(Kind::Pipe)) => probe.writev && probe.write_without_signal,
-                    (RawOp::Send { .. }, Some(Kind::File)) => probe.write,
-                    (RawOp::SendMsg { .. }, Some(Kind::File)) => probe.writev,
+                    (RawOp::Send { .. }, Some(Kind::File)) => probe.write && !probe.file_size_limited,
+                    (RawOp::SendMsg { .. }, Some(Kind::File)) => probe.writev && !probe.file_size_limited,
                     (RawOp::Recv { .. }, _) => probe.recv,
                     (RawOp::RecvMsg { .. }, _) => probe.recvmsg,
                     (RawOp::Send { .. }, _) => probe.send,

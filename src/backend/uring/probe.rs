@@ -75,6 +75,9 @@ pub(super) struct Probe {
     pub(super) readv: bool,
     pub(super) write: bool,
     pub(super) writev: bool,
+    /// The process has a limit of a file's size. A write beyond it that the ring carries out in the port's thread (of direct
+    /// I/O, on some file systems any) would raise SIGXFSZ there, which threads of the blocking pool have blocked.
+    pub(super) file_size_limited: bool,
     pub(super) shutdown: bool,
     pub(super) close: bool,
     pub(super) open: bool,
@@ -162,6 +165,7 @@ pub(super) fn open(entries: u32, without: &[String]) -> io::Result<(IoUring, Pro
     // Came with the socket operation, and with zero-copy sends.
     let (v5_19, v6_0) = (ops.is_supported(opcode::Socket::CODE), ops.is_supported(opcode::SendZc::CODE));
     (probe.multishot_accept, probe.buffer_ring, probe.multishot_recv) = (v5_19, v5_19, v6_0);
+    probe.file_size_limited = rustix::process::getrlimit(rustix::process::Resource::Fsize).current.is_some();
     // Only trying tells: the first write to a pipe does.
     probe.write_without_signal = true;
     let codes: [(Answer, u8); 15] = [

@@ -61,6 +61,13 @@ impl Drop for UsedUp {
     }
 }
 
+/// No file may grow beyond `len` bytes.
+#[cfg(target_os = "linux")]
+pub(crate) fn limit_file_size(len: u64) {
+    let limit = getrlimit(Resource::Fsize);
+    setrlimit(Resource::Fsize, Rlimit { current: Some(len), ..limit }).expect("lower the limit");
+}
+
 /// Has the kernel's alarm clock end the process: a thread that does would disturb what isolated trials count.
 pub(crate) fn end_process_after(time: std::time::Duration) {
     // SAFETY: a call without pointers.

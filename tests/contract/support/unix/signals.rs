@@ -1,4 +1,5 @@
-//! SIGPIPE, which a send that nobody can receive raises where it is not told otherwise. For isolated trials.
+//! SIGPIPE, which a send that nobody can receive raises where it is not told otherwise, and SIGXFSZ, which a write does
+//! that makes a file larger than is allowed. For isolated trials.
 
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 
@@ -28,4 +29,11 @@ pub(crate) fn assert_sigpipe_untouched() {
     // SAFETY: no handler of ours is installed, only the default disposition.
     let disposition = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.expect("the disposition");
     assert!(matches!(disposition, SigHandler::SigDfl), "the port changed the disposition of SIGPIPE");
+}
+
+/// Gives SIGXFSZ its default disposition, which ends the process; whatever started this one may have had it ignored.
+#[cfg(target_os = "linux")]
+pub(crate) fn make_sigxfsz_deadly() {
+    // SAFETY: no handler of ours is installed, only the default disposition.
+    unsafe { signal(Signal::SIGXFSZ, SigHandler::SigDfl) }.expect("set the disposition of SIGXFSZ");
 }
