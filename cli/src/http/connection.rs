@@ -374,11 +374,9 @@ impl Connection {
         mut buffer: Vec<u8>,
         cx: &mut Context,
     ) -> State {
-        let Body::File { rest, .. } = &mut exchange.body else { unreachable!("a file was sent") };
-        let head = exchange.head.min(moved);
-        exchange.head -= head;
+        let head = exchange.went_out(moved);
         buffer.drain(..head);
-        exchange.sent += (moved - head) as u64;
+        let Body::File { rest, .. } = &mut exchange.body else { unreachable!("a file was sent") };
         rest.start += (moved - head) as u64;
         let why = match result {
             Ok(_) if rest.is_empty() => return self.complete(exchange, buffer, cx),
@@ -395,8 +393,7 @@ impl Connection {
         if let Some(why) = why {
             report(format_args!("{}: the file could not be read to its end: {why}", exchange.line));
         }
-        cx.recycle(buffer);
-        self.note(&exchange, cx);
+        self.over(&exchange, buffer, cx);
         self.close(cx)
     }
 
@@ -414,8 +411,7 @@ impl Connection {
         mut buffer: Vec<u8>,
         cx: &mut Context,
     ) -> State {
-        exchange.sent += moved.saturating_sub(exchange.head) as u64;
-        exchange.head = exchange.head.saturating_sub(moved);
+        exchange.went_out(moved);
         buffer.clear();
         if result.is_ok() && exchange.body.remains() {
             return self.fill(exchange, buffer, cx);
@@ -424,16 +420,20 @@ impl Connection {
             return self.complete(exchange, buffer, cx);
         }
         // The client went away, or did not take a chunk in time.
-        cx.recycle(buffer);
-        self.note(&exchange, cx);
+        self.over(&exchange, buffer, cx);
         self.close(cx)
     }
 
-    /// Logs an answer that is out, and goes on to what follows it.
+    /// Goes on to what follows an answer that is out.
     fn complete(&mut self, exchange: Exchange, buffer: Vec<u8>, cx: &mut Context) -> State {
-        cx.recycle(buffer);
-        self.note(&exchange, cx);
+        self.over(&exchange, buffer, cx);
         if exchange.stays { self.next_request(cx) } else { self.shut_down(cx) }
+    }
+
+    /// No more of an answer is sent.
+    fn over(&self, exchange: &Exchange, buffer: Vec<u8>, cx: &mut Context) {
+        cx.recycle(buffer);
+        self.note(exchange, cx);
     }
 
     fn note(&self, exchange: &Exchange, cx: &mut Context) {
@@ -454,6 +454,16 @@ impl Connection {
     fn close(&mut self, cx: &mut Context) -> State {
         cx.port.submit(op::Close::new(self.socket), self.token);
         State::Closing
+    }
+}
+
+impl Exchange {
+    /// So many bytes more were sent; returns how many of them were the head's.
+    fn went_out(&mut self, moved: usize) -> usize {
+        let head = self.head.min(moved);
+        self.head -= head;
+        self.sent += (moved - head) as u64;
+        head
     }
 }
 

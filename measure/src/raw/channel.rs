@@ -1,51 +1,37 @@
-//! Posts as one would write them by hand: a channel, and an eventfd that epoll watches. The eventfd is written only
-//! when the receiver has not been told already.
+//! Posts as one would write them by hand: a channel, and a bell to sleep by (`bell.rs`: an eventfd, a completion
+//! port). It is rung only when the receiver has not been told already.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
-use rustix::buffer::spare_capacity;
-use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::event::{EventfdFlags, eventfd};
-use rustix::io::{Errno, write};
+use super::bell::Bell;
+pub use super::bell::CHANNEL as NAME;
 
-/// The contestant.
-pub const NAME: &str = "by hand, mpsc + eventfd";
-
-/// The receiving end, which sleeps in epoll.
+/// The receiving end.
 pub struct Inbox {
     values: mpsc::Receiver<u64>,
-    bell: Arc<Bell>,
-    epoll: OwnedFd,
+    door: Arc<Door>,
 }
 
 /// The sending end.
 #[derive(Clone)]
 pub struct Outbox {
     values: mpsc::Sender<u64>,
-    bell: Arc<Bell>,
+    door: Arc<Door>,
 }
 
-struct Bell {
-    eventfd: OwnedFd,
+struct Door {
+    bell: Bell,
     rung: AtomicBool,
 }
 
 /// A new pair.
 pub fn inbox() -> io::Result<(Outbox, Inbox)> {
-    let bell = Arc::new(Bell {
-        eventfd: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
-        rung: AtomicBool::new(false),
-    });
-    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    // Edge-triggered: the counter never has to be read.
-    let interest = EventFlags::IN | EventFlags::ET;
-    epoll::add(&epoll, &bell.eventfd, EventData::new_u64(0), interest)?;
+    let door = Arc::new(Door { bell: Bell::new()?, rung: AtomicBool::new(false) });
     let (send, receive) = mpsc::channel();
-    Ok((Outbox { values: send, bell: bell.clone() }, Inbox { values: receive, bell, epoll }))
+    Ok((Outbox { values: send, door: door.clone() }, Inbox { values: receive, door }))
 }
 
 impl Outbox {
@@ -53,8 +39,8 @@ impl Outbox {
     pub fn post(&self, value: u64) -> io::Result<()> {
         let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
         self.values.send(value).map_err(gone)?;
-        if !self.bell.rung.swap(true, Ordering::SeqCst) {
-            write(&self.bell.eventfd, &1_u64.to_ne_bytes())?;
+        if !self.door.rung.swap(true, Ordering::SeqCst) {
+            self.door.bell.ring()?;
         }
         Ok(())
     }
@@ -63,6 +49,7 @@ impl Outbox {
 impl Inbox {
     /// Takes what comes, sleeping when there is nothing, until `take` says that it was the last.
     pub fn receive(&self, mut take: impl FnMut(u64) -> bool) -> io::Result<()> {
+        let mut room = Vec::with_capacity(1);
         loop {
             while let Ok(value) = self.values.try_recv() {
                 if take(value) {
@@ -70,24 +57,16 @@ impl Inbox {
                 }
             }
             // What is sent after this rings the bell; what was sent before is found by the look that follows.
-            self.bell.rung.store(false, Ordering::SeqCst);
+            self.door.rung.store(false, Ordering::SeqCst);
             match self.values.try_recv() {
-                Err(_) => self.sleep()?,
+                Err(_) => self.door.bell.sleep(&mut room)?,
                 Ok(value) => {
-                    self.bell.rung.store(true, Ordering::SeqCst);
+                    self.door.rung.store(true, Ordering::SeqCst);
                     if take(value) {
                         return Ok(());
                     }
                 }
             }
-        }
-    }
-
-    fn sleep(&self) -> io::Result<()> {
-        let mut events = Vec::with_capacity(1);
-        match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
         }
     }
 }

@@ -2,10 +2,11 @@
 //! between, each as good as its author can make it. They serve the benchmarks and nobody else, so they may
 //! assume what a benchmark guarantees: so many peers at once, that behave.
 
+#[cfg_attr(windows, path = "windows/bell.rs")]
+pub mod bell;
 pub mod block;
 #[cfg(target_os = "linux")]
 pub mod buf_ring;
-#[cfg_attr(windows, path = "windows/channel.rs")]
 pub mod channel;
 #[cfg(windows)]
 #[path = "windows/completion_port.rs"]
