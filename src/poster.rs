@@ -1,10 +1,11 @@
 //! Posts: values sent to a port from any thread, and the inbox that they, and the results of the
 //! blocking pool, arrive in.
 //!
-//! Wake-up protocol: a sender puts its mail in and then looks whether the port sleeps; the port says
-//! that it will sleep and then looks whether there is mail. Both use sequentially consistent
-//! accesses, so at least one of them sees the other: no wake-up is lost, and a busy port is woken
-//! with no system call.
+//! Wake-up protocol: whoever puts mail into an empty box says so and then looks whether the port sleeps; the port says
+//! that it will sleep and then looks whether there is mail. Both use sequentially consistent accesses, so at least one
+//! of them sees the other: no wake-up is lost, and a busy port is woken with no system call. Who adds to mail that lies
+//! there has nothing to say, for the port takes all of it at once; it only looks, lest its mail wait until the first
+//! sender is scheduled again.
 
 use crate::completion::{Completion, Means, Part};
 use crate::op::Post;
@@ -18,7 +19,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A posted value with its type erased; owns it.
@@ -71,9 +73,12 @@ struct Mailbox {
     closed: bool,
 }
 
-/// Shared between a port, its posters and its blocking pool.
+/// Shared between a port, its posters and its blocking pool. All of it moves between their cores together, so it is one
+/// cache line wherever the allocator puts it.
+#[repr(align(64))]
 pub(crate) struct Inbox {
     mailbox: Mutex<Mailbox>,
+    /// Written under the lock only: there is mail.
     has_mail: AtomicBool,
     sleeping: AtomicBool,
     waker: Waker,
@@ -105,7 +110,10 @@ impl Inbox {
             return Err(mail);
         }
         mailbox.mail.push_back(mail);
-        self.has_mail.store(true, SeqCst);
+        // Exact, under the lock; a locked store for each post would cost as much as the rest of it.
+        if !self.has_mail.load(Relaxed) {
+            self.has_mail.store(true, SeqCst);
+        }
         drop(mailbox);
         if self.sleeping.load(SeqCst) && self.sleeping.swap(false, SeqCst) {
             self.waker.wake();
