@@ -1,4 +1,5 @@
-//! Files over HTTP: `anyport serve` on each backend and nginx, one worker each, under wrk(1).
+//! Files over HTTP: `anyport serve` on each backend and nginx, one worker each, under wrk(1); a large file under
+//! [`download`].
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,23 +17,29 @@ use measure::plan::Plan;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::download::download;
+
 /// The files, their sizes, and how many connections ask for them.
 const FILES: [(&str, &str, usize, usize); 2] = [("small", "4 KiB", 4096, 64), ("large", "100 MB", 100_000_000, 4)];
+
+/// From this size on wrk is slower than a server.
+const LARGE: usize = 1_000_000;
 
 /// Both files. The programs are started for each turn.
 pub(crate) fn contests(plan: &Plan) -> io::Result<Vec<(Contest<'_>, Number)>> {
     let site = std::rc::Rc::new(site()?);
     let anyport = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/anyport");
     let mut contests = Vec::new();
-    for (file, size, _, connections) in FILES {
+    for (file, size, length, connections) in FILES {
         let turn = |name: &str, backend: Option<Backend>, here: Result<(), String>| {
             let (site, anyport, cores, quick) = (site.clone(), anyport.clone(), plan.cores, plan.quick);
-            Contestant::new(name, backend, here.and_then(|()| wrk()), move || {
+            let here = if length < LARGE { here.and_then(|()| wrk()) } else { here };
+            Contestant::new(name, backend, here, move || {
                 let program = match backend {
                     Some(backend) => Program::Anyport(&anyport, backend),
                     None => Program::Nginx,
                 };
-                turn(&program, site.path(), file, connections, cores, quick)
+                turn(&program, site.path(), (file, length), connections, cores, quick)
             })
         };
         let mut contestants = vec![turn("nginx", None, there("nginx", "-v", "nginx-light"))];
@@ -93,7 +100,7 @@ enum Program<'a> {
 fn turn(
     program: &Program<'_>,
     site: &Path,
-    file: &str,
+    (file, size): (&str, usize),
     connections: usize,
     cores: Cores,
     quick: bool,
@@ -113,20 +120,21 @@ fn turn(
         let started = server.recv().map_err(io::Error::other)?.map_err(io::Error::other);
         let sample = started.and_then(|(addr, worker)| {
             on_core(cores.load, || {
+                let clock = CpuClock::of_process(worker)?;
+                if size >= LARGE {
+                    return downloads(addr, file, size, connections, quick, &clock);
+                }
                 let url = format!("http://{addr}/{file}");
                 ask(&url, connections, Duration::from_secs(1))?;
-                let clock = CpuClock::of_process(worker)?;
                 let (start, before) = (Instant::now(), clock.read()?);
-                let seconds = if quick || connections > 4 { 1 } else { 2 };
-                let mut told = ask(&url, connections, Duration::from_secs(seconds))?;
+                let mut told = ask(&url, connections, Duration::from_secs(1))?;
                 let (wall, cpu) = (start.elapsed(), clock.read()? - before);
                 if told.requests == 0 {
                     return Err(io::Error::other("no request was answered"));
                 }
                 let mut sample = Sample::of(told.requests, wall, cpu);
                 sample.rate = told.rate;
-                let busy = 100.0 * cpu.as_secs_f64() / wall.as_secs_f64();
-                sample.also = vec![("busy %", busy)];
+                sample.also = vec![busy(cpu, wall)];
                 sample.also.append(&mut told.latencies);
                 Ok(sample)
             })
@@ -135,6 +143,31 @@ fn turn(
         host.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         sample
     })
+}
+
+/// A large file, again and again.
+fn downloads(
+    addr: SocketAddr,
+    file: &str,
+    size: usize,
+    connections: usize,
+    quick: bool,
+    clock: &CpuClock,
+) -> io::Result<Sample> {
+    let window = Duration::from_secs(if quick { 1 } else { 2 });
+    let told = download(addr, file, size, connections, (window / 2, window), || clock.read())?;
+    let cpu = told.usage.1 - told.usage.0;
+    let seconds = told.wall.as_secs_f64();
+    let micros = |quantile| told.latencies.value_at_quantile(quantile) as f64 / 1e3;
+    Ok(Sample {
+        rate: told.files / seconds,
+        cpu_ns: cpu.as_secs_f64() * 1e9 / told.files,
+        also: vec![busy(cpu, told.wall), ("p50 µs", micros(0.5)), ("p99 µs", micros(0.99))],
+    })
+}
+
+fn busy(cpu: Duration, wall: Duration) -> (&'static str, f64) {
+    ("busy %", 100.0 * cpu.as_secs_f64() / wall.as_secs_f64())
 }
 
 struct Server {

@@ -3,6 +3,7 @@
 
 pub mod calls;
 pub mod cells;
+mod download;
 mod http;
 pub mod load;
 mod loops;

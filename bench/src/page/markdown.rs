@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::table::Table;
-use super::{Page, Shown};
+use super::{Page, Remainder, Shown};
 
 /// How the numbers are made: the part of the page that does not come from a run.
 const HOW: &str = include_str!("how.md");
@@ -20,8 +20,8 @@ impl Page {
         if remains.is_empty() {
             text.push_str("In no cell is the better backend of Anyport behind anybody beyond the spread.\n");
         }
-        for cell in remains {
-            let _ = writeln!(text, "- {}", escape(&cell));
+        for Remainder { what, why } in remains {
+            let _ = writeln!(text, "- {} {}", escape(&what), escape(why));
         }
         for shown in &self.cells {
             text.push_str(&section(shown));

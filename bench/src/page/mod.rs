@@ -8,11 +8,12 @@ mod table;
 
 use measure::contest::Number;
 use measure::machine::Machine;
-use measure::report::Cell;
+use measure::report::{Cell, nanoseconds};
 use measure::stats::Order;
 use serde::Serialize;
 
-use crate::verdict::{Comparison, Verdict};
+use crate::loops;
+use crate::verdict::{Comparison, Verdict, cost_of};
 
 /// Everything that there is to show.
 #[derive(Debug, Serialize)]
@@ -41,6 +42,13 @@ pub(crate) struct Shown {
     pub verdict: Option<Verdict>,
 }
 
+/// A cell in which Anyport is behind.
+struct Remainder {
+    /// By how much, in this run.
+    what: String,
+    why: &'static str,
+}
+
 impl Page {
     /// What was measured where, in sentences.
     fn facts(&self) -> Vec<String> {
@@ -60,14 +68,23 @@ impl Page {
         facts
     }
 
-    /// Where the better backend of Anyport is behind someone, or more than 3 % above the best loop by hand.
-    fn remains(&self) -> Vec<String> {
+    /// Where the better backend of Anyport is behind someone, or more than 3 % above the best loop by hand; and why.
+    fn remains(&self) -> Vec<Remainder> {
         let told = self.cells.iter().filter_map(|shown| {
             let verdict = shown.verdict.as_ref()?;
             let behind = verdict.anyport.as_ref().filter(|c| c.order == Order::Behind);
             let above = verdict.by_hand.as_ref().filter(|c| c.order == Order::Behind && c.cost.median > 1.03);
             let comparison = behind.or(above)?;
-            Some(format!("{}: {}", shown.title(), in_words(comparison)))
+            let cost = |name: &str| {
+                let row = shown.cell.rows.iter().find(|row| row.name == name)?;
+                Some(nanoseconds(cost_of(row, shown.by)?.median))
+            };
+            let (own, other) = (cost(&comparison.name)?, cost(&comparison.with)?);
+            let what =
+                format!("{}: {}; {own} against {other} of {}.", shown.title(), in_words(comparison), shown.measure());
+            let why = loops::cause(&shown.title(), &comparison.name, &comparison.with);
+            let why = why.unwrap_or("The cause has not been measured.");
+            Some(Remainder { what, why })
         });
         told.collect()
     }
@@ -173,7 +190,22 @@ mod tests {
     fn what_remains_is_told() {
         let remains = page().remains();
         assert_eq!(remains.len(), 1);
-        assert!(remains[0].starts_with("echo: 64 connections: anyport, epoll at 1.100"), "{remains:?}");
+        let Remainder { what, why } = &remains[0];
+        assert!(what.starts_with("echo: 64 connections: anyport, epoll at 1.100"), "{what}");
+        assert!(what.ends_with("1.10 µs against 1.00 µs of CPU time per request."), "{what}");
+        assert_eq!(*why, "The cause has not been measured.");
+    }
+
+    #[test]
+    fn a_remainder_with_a_known_cause_tells_it() {
+        let mut page = page();
+        let cell = &mut page.cells[0].cell;
+        (cell.benchmark, cell.work) = ("file", "random reads of 4096 B from the page cache, 1 in flight".to_owned());
+        cell.rows[0].name = "by hand, pread one by one".to_owned();
+        page.cells[0].verdict = Verdict::of(cell, Number::Cpu);
+        for text in [page.html(), page.markdown()] {
+            assert!(text.contains("RWF_NOWAIT"), "{text}");
+        }
     }
 
     #[test]
