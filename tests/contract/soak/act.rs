@@ -97,7 +97,7 @@ impl World {
                 let piece = ledger::piece(&mut self.rng, len);
                 self.submit(op::SendAll::new(handle, piece), Op { piece, ..op(What::SendLong) });
             }
-            1 if !role.is_pipe() => {
+            1 if role.sends_files() => {
                 let len = self.rng.usize(1..LONGEST);
                 let piece = ledger::piece(&mut self.rng, len);
                 self.send_file(handle, op(What::SendFile), piece);
@@ -120,7 +120,7 @@ impl World {
                 let op = Op { bufs: [bufs[0].number, bufs[1].number], ..op(What::SendVectored) };
                 self.submit(op::SendVectored::new(handle, bufs), op);
             }
-            160..200 if !role.is_pipe() => self.send_file(handle, op(What::SendFile), piece),
+            160..200 if role.sends_files() => self.send_file(handle, op(What::SendFile), piece),
             _ => {
                 let buf = self.ledger.lend_filled(piece);
                 let op = Op { bufs: [buf.number, 0], ..op(What::Send) };
