@@ -25,7 +25,9 @@ use std::fmt;
 /// # fn main() -> std::io::Result<()> {
 /// let mut port = Port::new()?;
 /// let old = port.attach(UdpSocket::bind("127.0.0.1:0")?)?;
-/// drop(port.detach(old)?);
+/// port.submit(op::Close::new(old), Token(0));
+/// port.wait(None)?;
+/// port.next().unwrap().unpack::<op::Close>()?;
 /// let new = port.attach(UdpSocket::bind("127.0.0.1:0")?)?;
 /// assert_ne!(old, new);
 /// port.submit(op::RecvPooled::new(old), Token(1)); // cannot reach the new socket

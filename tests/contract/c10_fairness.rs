@@ -359,12 +359,14 @@ fn operations_that_complete_at_once_let_a_quiet_peer_in(backend: Backend) {
 fn assert_time_and_posts_are_served(what: &str, port: &mut Port, mut go_on: impl FnMut(&mut Port, Completion)) {
     let (near, _far) = unix_pair();
     let idle = port.attach(near).expect("attach");
+    // Over by then, so that no clock decides how soon it comes. (An instant of long ago is one that a system's clock need not
+    // have.)
+    let past = Instant::now();
     warm_up(port, WARM_UP, &mut go_on);
     for _ in 0..20 {
-        // Its time is over already, so that no clock decides how soon it comes.
-        port.submit(op::Timer::at(Instant::now() - HOUR), QUIET);
+        port.submit(op::Timer::at(past), QUIET);
         count_until(what, port, BOUND, &mut go_on, |done| done.token() == QUIET);
-        port.submit(op::Recv::new(idle, [0; 1]).by(Instant::now() - HOUR), QUIET);
+        port.submit(op::Recv::new(idle, [0; 1]).by(past), QUIET);
         count_until(what, port, BOUND, &mut go_on, |done| done.token() == QUIET);
         assert!(port.poster().post(QUIET, ()).is_ok());
         count_until(what, port, BOUND, &mut go_on, |done| done.token() == QUIET);
@@ -438,9 +440,10 @@ fn a_flood_of_posts_lets_timers_through(backend: Backend) {
         assert_eq!(done.token(), BUSY);
         assert!(poster.post(BUSY, ()).is_ok());
     };
+    let past = Instant::now();
     warm_up(&mut port, WARM_UP, go_on);
     for _ in 0..20 {
-        port.submit(op::Timer::at(Instant::now() - HOUR), QUIET);
+        port.submit(op::Timer::at(past), QUIET);
         count_until("posts", &mut port, BOUND, go_on, |done| done.token() == QUIET);
         port.submit(op::Nop::new(), QUIET);
         count_until("posts", &mut port, BOUND, go_on, |done| done.token() == QUIET);
@@ -449,8 +452,8 @@ fn a_flood_of_posts_lets_timers_through(backend: Backend) {
 
 fn a_flood_of_timers_lets_a_quiet_peer_and_posts_in(backend: Backend) {
     for (flavour, builder) in flavours(backend) {
+        let past = Instant::now();
         let mut port = build(&builder);
-        let past = Instant::now() - HOUR;
         for _ in 0..64 {
             port.submit(op::Timer::at(past), BUSY);
         }

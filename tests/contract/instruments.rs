@@ -78,9 +78,11 @@ fn a_pattern_shows_shifts_and_swaps() {
 
 fn a_process_of_its_own_has_one_thread() {
     assert_eq!(threads().len(), 1, "{:?}", threads());
-    let running = thread::Builder::new().name("a-second-one".into()).spawn(|| thread::sleep(Duration::from_secs(1)));
+    let (over, listed) = std::sync::mpsc::channel::<()>();
+    let running = thread::Builder::new().name("a-second-one".into()).spawn(move || listed.recv().is_err());
     let running = running.expect("start a thread");
     eventually("the new thread is listed", || threads().iter().any(|name| name == "a-second-one"));
+    drop(over);
     running.join().expect("no panic");
 }
 

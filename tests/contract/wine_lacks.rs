@@ -2,7 +2,7 @@
 //! and for what the backend puts right. Each holds Windows to what is documented, and Wine to what it was seen to do: when
 //! Wine has learnt it, the test fails, and the exception can go. docs/WINDOWS.md lists them.
 
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::windows::io::{AsRawHandle, AsRawSocket, FromRawHandle, OwnedHandle};
 use std::ptr::null_mut;
 use std::thread;
@@ -38,6 +38,7 @@ pub(crate) fn tests() -> Vec<Case> {
             a_refused_datagram_is_told,
             a_send_without_a_connection_is_refused_as_one,
             a_name_that_is_too_long_is_refused,
+            a_send_goes_on_when_the_receiver_has_no_more_to_say,
         ],
     }
 }
@@ -59,22 +60,40 @@ impl Queue {
         assert!(!joined.is_null(), "{}", std::io::Error::last_os_error());
     }
 
-    /// Whether a packet comes within 100 ms.
-    fn has_packet(&self) -> bool {
+    /// The packet that comes within so much time.
+    fn packet_within(&self, millis: u32) -> Option<Packet> {
         let (mut entry, mut count) = (OVERLAPPED_ENTRY::default(), 0);
         // SAFETY: room for one packet, of this frame.
         let taken = unsafe {
-            GetQueuedCompletionStatusEx(self.0.as_raw_handle(), &mut entry, 1, &mut count, 100, 0)
+            GetQueuedCompletionStatusEx(self.0.as_raw_handle(), &mut entry, 1, &mut count, millis, 0)
         };
-        taken != 0 && count == 1
+        let bytes = entry.dwNumberOfBytesTransferred;
+        (taken != 0 && count == 1).then_some(Packet { of: entry.lpOverlapped, bytes })
     }
+
+    /// The packet that must come.
+    #[track_caller]
+    fn packet(&self) -> Packet {
+        self.packet_within(30_000).expect("a packet")
+    }
+
+    /// Whether no packet comes: it is looked for where it would be already, for a moment.
+    fn is_silent(&self) -> bool {
+        self.packet_within(100).is_none()
+    }
+}
+
+/// Whose call is over, and the bytes that it moved.
+struct Packet {
+    of: *const OVERLAPPED,
+    bytes: u32,
 }
 
 /// Gives a call up that the system would keep the frame's memory for.
 fn give_up(queue: &Queue, socket: SOCKET, memory: &OVERLAPPED) {
     // SAFETY: the call is pending; its packet is waited for, so that the memory is this side's again.
     unsafe { CancelIoEx(socket as HANDLE, memory) };
-    assert!(queue.has_packet(), "a call that was given up comes back");
+    assert_eq!(queue.packet().of, &raw const *memory, "a call that was given up comes back");
 }
 
 fn of(socket: &impl AsRawSocket) -> SOCKET {
@@ -114,7 +133,7 @@ fn a_receive_on_a_listener_is_refused() {
     };
     assert_eq!(code == WSA_IO_PENDING, is_wine(), "{code}");
     if code == WSA_IO_PENDING {
-        assert!(!queue.has_packet(), "nor is it refused later");
+        assert!(queue.is_silent(), "nor is it refused later");
         give_up(&queue, of(&listener), &memory);
     }
 }
@@ -132,7 +151,7 @@ fn an_accept_on_what_does_not_listen_is_refused() {
     };
     assert_eq!(code == WSA_IO_PENDING, is_wine(), "{code}");
     if code == WSA_IO_PENDING {
-        assert!(!queue.has_packet(), "nor is it refused later");
+        assert!(queue.is_silent(), "nor is it refused later");
         give_up(&queue, of(&near), &memory);
     }
 }
@@ -142,7 +161,7 @@ fn a_reset_before_the_receive_is_told() {
     queue.join(of(&near));
     SockRef::from(&far).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     drop(far);
-    thread::sleep(Duration::from_millis(20));
+    until_readable("the reset", &near);
     let (mut byte, mut bytes, mut flags, mut memory) = ([0], 0, 0, OVERLAPPED::default());
     let list = WSABUF { len: 1, buf: byte.as_mut_ptr() };
     // SAFETY: as above; what succeeds has a packet, which is taken.
@@ -153,7 +172,9 @@ fn a_reset_before_the_receive_is_told() {
     let is_end = result == 0 && bytes == 0;
     assert!(is_end || code == WSAECONNRESET, "{result}, {code}");
     assert_eq!(is_end, is_wine());
-    assert_eq!(queue.has_packet(), is_end);
+    if is_end {
+        queue.packet();
+    }
 }
 
 fn a_refused_datagram_is_told() {
@@ -169,7 +190,7 @@ fn a_refused_datagram_is_told() {
         assert_ne!(WSARecv(of(&near), &list, 1, &mut bytes, &mut flags, &mut memory, None), 0);
         WSAGetLastError()
     };
-    let told = code != WSA_IO_PENDING || queue.has_packet();
+    let told = code != WSA_IO_PENDING || !queue.is_silent();
     assert_eq!(told, !is_wine(), "{code}");
     if !told {
         give_up(&queue, of(&near), &memory);
@@ -203,4 +224,31 @@ fn a_name_that_is_too_long_is_refused() {
     };
     assert_eq!(file, INVALID_HANDLE_VALUE);
     assert_eq!(code == ERROR_INVALID_NAME, !is_wine(), "{code}");
+}
+
+/// The end of one direction says nothing of the other.
+fn a_send_goes_on_when_the_receiver_has_no_more_to_say() {
+    let (queue, (near, far)) = (Queue::new(), tcp_pair());
+    queue.join(of(&near));
+    let (mut byte, mut bytes, mut flags, mut of_receive) = ([0], 0, 0, OVERLAPPED::default());
+    let receive = WSABUF { len: 1, buf: byte.as_mut_ptr() };
+    let (mut much, mut of_send) = (vec![0u8; 64 << 20], OVERLAPPED::default());
+    let send = WSABUF { len: much.len() as u32, buf: much.as_mut_ptr() };
+    // SAFETY: all of it is of this frame, which is not left before both calls are over.
+    unsafe {
+        assert_ne!(WSARecv(of(&near), &receive, 1, &mut bytes, &mut flags, &mut of_receive, None), 0);
+        assert_eq!(WSAGetLastError(), WSA_IO_PENDING, "nothing is there");
+        assert_ne!(WSASend(of(&near), &send, 1, &mut bytes, 0, &mut of_send, None), 0);
+        assert_eq!(WSAGetLastError(), WSA_IO_PENDING, "the receiver takes nothing");
+    }
+    far.shutdown(Shutdown::Write).expect("shutdown");
+    let mut ended = vec![queue.packet()];
+    ended.extend(queue.packet_within(100));
+    assert!(ended.iter().any(|packet| packet.of == &raw const of_receive && packet.bytes == 0), "the end is told");
+    let short = ended.iter().find(|packet| packet.of == &raw const of_send);
+    assert_eq!(short.is_some_and(|packet| packet.bytes < send.len), is_wine());
+    if short.is_none() {
+        give_up(&queue, of(&near), &of_send);
+    }
+    drop(far);
 }

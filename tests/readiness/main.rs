@@ -32,7 +32,6 @@ promises! {
     "r10" r10_notify,
     "r11" r11_threads,
     "two_loops" two_loops,
-    #[cfg(unix)]
     "r12" r12_costs,
     #[cfg(unix)]
     "descriptors" descriptors,

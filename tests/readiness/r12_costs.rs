@@ -1,5 +1,6 @@
-//! R12: a wait is one system call, with a time-out or without; adding, modifying and deleting are one each at most; in
-//! steady state nothing allocates; descriptors are close-on-exec.
+//! R12: a wait is one system call, with a time-out or without (on Windows, and one for each source that it watches once
+//! more); adding, modifying and deleting are one each at most; in steady state nothing allocates (on Windows, adding
+//! does); descriptors are close-on-exec.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -25,7 +26,13 @@ pub(crate) fn tests() -> Vec<Case> {
     }
 }
 
-const WAITS: [&str; 5] = ["epoll_wait", "epoll_pwait", "epoll_pwait2", "ppoll", "poll"];
+/// What watches once more what a wait has told of: Windows' AFD is asked for one event at a time.
+const ASKS: &[&str] = &["NtDeviceIoControlFile"];
+
+const NOTIFICATIONS: &[&str] = &["write", "PostQueuedCompletionStatus"];
+
+/// The queue and what wakes it; on Windows the completion port, AFD and a timer.
+const DESCRIPTORS: usize = if cfg!(windows) { 3 } else { 2 };
 
 fn a_timed_wait_is_one_system_call(backend: Backend) {
     let mut watch = poller(backend);
@@ -42,7 +49,8 @@ fn a_timed_wait_is_one_system_call(backend: Backend) {
     }
     // What libkqueue asks the descriptor of an event.
     let calls = if is_libkqueue(backend) { calls.except(&["ioctl"]) } else { calls };
-    assert_eq!((calls.of_any(&WAITS), calls.total()), (3, 3), "{calls}");
+    let calls = calls.except(ALARMS);
+    assert_eq!((calls.of_any(WAITS), calls.total()), (3, 3), "{calls}");
 }
 
 fn a_wait_for_an_event_is_one_system_call(backend: Backend) {
@@ -57,7 +65,9 @@ fn a_wait_for_an_event_is_one_system_call(backend: Backend) {
     });
     // What libkqueue asks the descriptor of an event.
     let calls = if is_libkqueue(backend) { calls.except(&["ioctl"]) } else { calls };
-    assert_eq!((calls.of_any(&WAITS), calls.total()), (3, 3), "{calls}");
+    assert!(calls.of_any(ASKS) <= 3, "{calls}");
+    let calls = calls.except(ASKS).except(ALARMS);
+    assert_eq!((calls.of_any(WAITS), calls.total()), (3, 3), "{calls}");
 }
 
 fn registering_costs_one_system_call_each(backend: Backend) {
@@ -92,9 +102,12 @@ fn an_edge_costs_no_rearming(backend: Backend) {
     let (calls, ()) = count(|| (0..10).for_each(|_| round()));
     // What libkqueue asks the descriptor of an event.
     let calls = if is_libkqueue(backend) { calls.except(&["ioctl"]) } else { calls };
-    assert_eq!(calls.of_any(&WAITS), 10, "{calls}");
-    assert_eq!(calls.except(&WAITS).of_any(&["sendto", "recvfrom", "read", "write"]), 30, "{calls}");
-    assert_eq!(calls.total(), 40, "{calls}");
+    assert_eq!(calls.of_any(WAITS), 10, "{calls}");
+    let calls = calls.except(WAITS).except(ALARMS);
+    assert_eq!((calls.of_any(SENDS), calls.of_any(RECVS)), (10, 20), "{calls}");
+    let calls = calls.except(SENDS).except(RECVS);
+    assert!(calls.of_any(ASKS) <= 10, "{calls}");
+    assert_eq!(calls.except(ASKS).total(), 0, "{calls}");
 }
 
 fn a_notification_costs_a_write_only_once(backend: Backend) {
@@ -104,7 +117,7 @@ fn a_notification_costs_a_write_only_once(backend: Backend) {
             watch.notify();
         }
     });
-    assert_eq!((calls.of("write"), calls.total()), (1, 1), "{calls}");
+    assert_eq!((calls.of_any(NOTIFICATIONS), calls.total()), (1, 1), "{calls}");
     watch.poller.wait(&mut watch.events, None).expect("wait");
 }
 
@@ -134,7 +147,9 @@ fn steady_state_allocates_nothing(backend: Backend) {
             round();
         }
     });
-    assert_eq!(used.allocations, 0, "{used:?}");
+    // The system keeps what it was asked in memory of the source's own.
+    let added = if cfg!(windows) { 10 * 20 } else { 0 };
+    assert_eq!(used, Heap { allocations: added, live: 0 });
 }
 
 fn descriptors_are_few_and_close_on_exec(backend: Backend) {
@@ -142,7 +157,7 @@ fn descriptors_are_few_and_close_on_exec(backend: Backend) {
     let before = descriptors();
     let watch = poller(backend);
     let opened: Vec<_> = descriptors().into_iter().filter(|(fd, _)| !before.contains_key(fd)).collect();
-    assert!(opened.len() <= 2, "{opened:?}");
+    assert!(opened.len() <= DESCRIPTORS, "{opened:?}");
     for (fd, what) in &opened {
         assert!(close_on_exec(*fd), "{what}");
     }
