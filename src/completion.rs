@@ -230,7 +230,7 @@ impl fmt::Debug for Completion {
 }
 
 /// Makes the outcome's descriptor or buffer a value that owns it. Called once per completion.
-#[inline]
+#[inline(always)]
 fn value(outcome: Outcome, means: Means) -> io::Result<Value> {
     let n = outcome.result()?;
     Ok(match means {

@@ -614,12 +614,17 @@ impl Port {
     fn start(&mut self, slot: u32) {
         let head = self.core.slots.head_mut(slot);
         match head.raw {
-            RawOp::RecvPooled { .. } | RawOp::Accept { .. } => self.start_shot(slot),
+            RawOp::RecvPooled { .. } | RawOp::Accept { .. }
+                if head.state == State::Cancelling || !self.starved.is_idle() =>
+            {
+                self.start_shot(slot)
+            }
             _ => self.hand_over(slot),
         }
     }
 
-    /// The same of what may have started before, and of what needs a buffer of the pool.
+    /// The same of what was given up since it last started, and of what others may have a claim before.
+    #[cold]
     fn start_shot(&mut self, slot: u32) {
         let head = self.core.slots.head(slot);
         let pooled = matches!(head.raw, RawOp::RecvPooled { .. });
@@ -804,6 +809,7 @@ impl Port {
     }
 
     /// An operation is over: the system has let go of it.
+    #[inline(always)]
     fn conclude(&mut self, slot: u32, outcome: Outcome) -> Outcome {
         let head = self.core.slots.head_mut(slot);
         has_tried(head, &mut self.starved);

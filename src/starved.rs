@@ -23,6 +23,12 @@ impl Starved {
         self.waiting.is_empty()
     }
 
+    /// True when nobody waits, nor tries again.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.trying == 0
+    }
+
     /// True when a receive without a number has to wait, because those with one come first.
     pub(crate) fn has_claims_on(&self, available: usize) -> bool {
         !self.waiting.is_empty() || (self.trying > 0 && self.trying >= available)

@@ -212,7 +212,7 @@ impl Wheel {
     }
 
     /// Takes an armed node out of its ring.
-    #[inline]
+    #[inline(always)]
     fn unlink(&mut self, id: u32) {
         let node = self.node_mut(id);
         let Node { next, prev, .. } = *node;
