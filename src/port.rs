@@ -617,15 +617,15 @@ impl Port {
             RawOp::RecvPooled { .. } | RawOp::Accept { .. }
                 if head.state == State::Cancelling || !self.starved.is_idle() =>
             {
-                self.start_shot(slot)
+                self.start_in_turn(slot)
             }
             _ => self.hand_over(slot),
         }
     }
 
-    /// The same of what was given up since it last started, and of what others may have a claim before.
-    #[cold]
-    fn start_shot(&mut self, slot: u32) {
+    /// The same of what may have started and been given up before, and of what others may have a claim before.
+    #[inline(never)]
+    fn start_in_turn(&mut self, slot: u32) {
         let head = self.core.slots.head(slot);
         let pooled = matches!(head.raw, RawOp::RecvPooled { .. });
         if head.state == State::Cancelling {
@@ -662,7 +662,7 @@ impl Port {
     #[inline(never)]
     fn run_all_starts(&mut self) {
         while let Some(slot) = self.starts.pop_front() {
-            self.start(slot);
+            self.start_in_turn(slot);
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) const GROUP: u16 = 0;
 const HERE: u64 = u64::MAX;
 
 /// The entry of an operation on `fd`. The caller has made sure that the ring supports it.
-#[inline]
+#[inline(always)]
 pub(super) fn build(raw: &RawOp, fd: i32, kind: Option<Kind>, probe: &Probe, pool: &Pool) -> Entry {
     let on = Fd(fd);
     let socket = kind.is_none_or(Kind::is_socket);

@@ -243,7 +243,7 @@ impl Uring {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
         let head = core.slots.head_mut(slot);
         head.polled = false;
@@ -258,8 +258,9 @@ impl Uring {
         }
         let plan = self.plan(raw, kind);
         if let Plan::Native = plan {
-            let entry = entry::build(raw, fd, kind, &self.probe, &core.pool);
-            self.push(entry.user_data(u64::from(slot)));
+            let mut entry = entry::build(raw, fd, kind, &self.probe, &core.pool);
+            entry.set_user_data(u64::from(slot));
+            self.push(entry);
             return Started::Pending;
         }
         self.start_otherwise(core, slot, plan)
