@@ -140,7 +140,9 @@ pub(super) fn open(entries: u32, without: &[String]) -> io::Result<(IoUring, Pro
             asked.retain(|set_up| set_up.name != "defer taskrun");
         }
         let mut builder = IoUring::builder();
-        builder.setup_clamp().setup_cqsize(entries.saturating_mul(8).min(65536)).dontfork();
+        // The completion queue is twice as long, the kernel's default: a longer one only takes more of the cache, since a
+        // wait brings few completions more than were submitted, and what does not fit is kept by the kernel.
+        builder.setup_clamp().dontfork();
         asked.iter().for_each(|set_up| (set_up.ask)(&mut builder));
         match builder.build(entries) {
             Ok(ring) => break ring,
