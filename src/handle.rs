@@ -84,8 +84,7 @@ pub(crate) struct List {
 
 const EMPTY: List = List { head: NONE, tail: NONE };
 
-/// An attached object, in a line of the cache of its own: it is looked at with each event.
-#[repr(align(64))]
+/// An attached object.
 pub(crate) struct Entry {
     object: Raw,
     pub(crate) generation: u32,

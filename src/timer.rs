@@ -23,7 +23,7 @@ const LEVELS: usize = 9;
 /// The ring heads of all buckets are the first nodes; the node of key `k` follows at `HEADS + k`.
 const HEADS: u32 = (LEVELS * BUCKETS) as u32;
 
-/// Nodes are added a chunk (16 KiB) at a time: doubling would leave up to half of the memory unused.
+/// Nodes are added 16 KiB at a time, or a quarter of what there is: doubling would leave up to half of the memory unused.
 const CHUNK: usize = 1024;
 
 /// The tick of a node that lies in no bucket. No deadline has it, see [`LEVELS`].
@@ -47,13 +47,13 @@ pub(crate) struct Wheel {
     len: usize,
     /// For each level, bit `b` is set when bucket `b` has a deadline in it.
     occupied: [u64; LEVELS],
-    chunks: Vec<Box<[Node; CHUNK]>>,
+    nodes: Vec<Node>,
 }
 
 impl Wheel {
     /// An empty wheel at time zero. Memory is first allocated by the first [`arm`](Self::arm).
     pub(crate) const fn new() -> Self {
-        Self { cursor: 0, len: 0, occupied: [0; LEVELS], chunks: Vec::new() }
+        Self { cursor: 0, len: 0, occupied: [0; LEVELS], nodes: Vec::new() }
     }
 
     /// How many deadlines stand.
@@ -73,7 +73,7 @@ impl Wheel {
     #[inline]
     pub(crate) fn arm(&mut self, key: u32, deadline: u64) {
         let id = HEADS + key;
-        if id as usize >= self.chunks.len() * CHUNK {
+        if id as usize >= self.nodes.len() {
             self.grow(id);
         }
         debug_assert!(self.node(id).tick == UNARMED, "key {key} is armed twice");
@@ -90,10 +90,10 @@ impl Wheel {
     #[inline]
     pub(crate) fn disarm(&mut self, key: u32) -> bool {
         let id = HEADS + key;
-        if id as usize >= self.chunks.len() * CHUNK || self.node(id).tick == UNARMED {
-            return false;
+        match self.nodes.get(id as usize) {
+            Some(node) if node.tick != UNARMED => self.unlink(id),
+            _ => return false,
         }
-        self.unlink(id);
         true
     }
 
@@ -228,20 +228,20 @@ impl Wheel {
 
     #[cold]
     fn grow(&mut self, id: u32) {
-        while self.chunks.len() * CHUNK <= id as usize {
-            let first = (self.chunks.len() * CHUNK) as u32;
-            self.chunks.push(Box::new(std::array::from_fn(|i| empty_ring(first + i as u32))));
-        }
+        let used = self.nodes.len();
+        let more = (id as usize + 1 - used).next_multiple_of(CHUNK).max(used / 4);
+        self.nodes.reserve_exact(more);
+        self.nodes.extend((used..used + more).map(|id| empty_ring(id as u32)));
     }
 
     #[inline]
     fn node(&self, id: u32) -> &Node {
-        &self.chunks[id as usize / CHUNK][id as usize % CHUNK]
+        &self.nodes[id as usize]
     }
 
     #[inline]
     fn node_mut(&mut self, id: u32) -> &mut Node {
-        &mut self.chunks[id as usize / CHUNK][id as usize % CHUNK]
+        &mut self.nodes[id as usize]
     }
 }
 
@@ -510,15 +510,16 @@ mod tests {
     }
 
     #[test]
-    fn memory_comes_with_the_first_key_and_grows_by_chunks_only_with_larger_keys() {
+    fn memory_comes_with_the_first_key_and_grows_little_and_only_with_larger_keys() {
         let mut wheel = Wheel::new();
         assert_eq!((wheel.pop_due(TICK), wheel.next_wake(), wheel.disarm(0)), (None, None, false));
-        assert_eq!(wheel.chunks.capacity(), 0);
+        assert_eq!(wheel.nodes.capacity(), 0);
         for round in 0..3 {
             for key in 0..100_000 {
                 wheel.arm(key, round * 1_000_000_000 + u64::from(key) * 4_321);
             }
-            assert_eq!(wheel.chunks.len(), (HEADS as usize + 100_000).div_ceil(CHUNK));
+            let needed = HEADS as usize + 100_000;
+            assert!((needed..=needed + needed / 4 + CHUNK).contains(&wheel.nodes.capacity()));
             assert_eq!(pop_all(&mut wheel, (round + 1) * 1_000_000_000).len(), 100_000);
         }
         assert_eq!(size_of::<Node>(), 16);
