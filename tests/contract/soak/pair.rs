@@ -69,6 +69,8 @@ pub(super) struct Flow {
     pub(super) is_over: bool,
     /// Its receiver has shut this direction down: an end says nothing of what was sent.
     pub(super) refused: bool,
+    /// More may have been sent than was told: what arrives is not compared any more.
+    unsure: bool,
     /// The end was seen.
     pub(super) end_seen: bool,
     /// Datagrams in flight, and those that were sent and may arrive.
@@ -95,6 +97,12 @@ impl Flow {
         self.assert_whole();
     }
 
+    /// A send has ended that may have moved more than it told: nobody knows what belongs here now.
+    pub(super) fn lose_count(&mut self) {
+        self.unsure = true;
+        self.meet();
+    }
+
     /// These bytes have arrived.
     #[track_caller]
     pub(super) fn arrived(&mut self, bytes: &[u8]) {
@@ -114,6 +122,11 @@ impl Flow {
 
     #[track_caller]
     fn meet(&mut self) {
+        if self.unsure {
+            self.segments.clear();
+            self.unmatched.clear();
+            return;
+        }
         let mut matched = 0;
         while let Some(segment) = self.segments.front_mut()
             && matched < self.unmatched.len()

@@ -130,9 +130,8 @@ impl Role {
         matches!(self, Role::Side(pair, _) if pair.borrow().kind == Kind::Pipe)
     }
 
-    /// Not under Wine 8: there bytes of files were seen to arrive that no completion had told of.
     pub(super) fn sends_files(&self) -> bool {
-        !self.is_pipe() && !is_wine()
+        !self.is_pipe()
     }
 }
 
