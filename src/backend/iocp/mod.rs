@@ -29,7 +29,7 @@ use crate::handle::Kind;
 use crate::op::raw::RawOp;
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
-use crate::slot::{NONE, State};
+use crate::slot::{NONE, OpId, State};
 use crate::sys::windows::sleep::{self, Sleep};
 use crate::sys::{Block, Notes, Purpose, Raw, Route, Source};
 use accept::Accepts;
@@ -42,7 +42,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use windows_sys::Win32::System::IO::{CancelIoEx, GetQueuedCompletionStatusEx, OVERLAPPED_ENTRY};
 
-/// When a thread of the pool is told again that its job was given up.
+/// When a call, or a thread of the pool, is told again that it was given up.
 const SOON: Duration = Duration::from_millis(1);
 
 /// Something to be taken up, in turn.
@@ -66,6 +66,8 @@ pub(crate) struct Iocp {
     polls: Polls,
     sleep: Sleep,
     blocking: Blocking,
+    /// Operations whose call was not found when it was to be given up: the next wait tries again.
+    unfound: Vec<OpId>,
 }
 
 impl Iocp {
@@ -79,6 +81,7 @@ impl Iocp {
             polls: Polls::default(),
             sleep: Sleep::new(),
             blocking: Blocking::new(options.threads, inbox),
+            unfound: Vec::new(),
         })
     }
 
@@ -129,16 +132,39 @@ impl Iocp {
             RawOp::Accept { .. } => self.cancel_accepts(entry.raw(), slot),
             // SAFETY: the phase is the backend's.
             _ if unsafe { (*core.slots.block(slot)).phase } == Phase::Poll => self.cancel_poll(core, slot),
-            _ => cancel_call(entry.raw(), core.slots.block(slot)),
+            _ => self.give_call_up(core, entry.raw(), slot),
         }
         Cancelled::Pending
     }
 
-    pub(crate) fn wait(&mut self, _core: &mut Core, timeout: Option<Duration>) -> io::Result<()> {
+    /// Gives the call of an operation up. One that is not found has its packet on the way; or (seen on Wine, for a send
+    /// that has just moved a part) the system is about to go on with it, and finds it later.
+    fn give_call_up(&mut self, core: &Core, object: Raw, slot: u32) {
+        if !cancel_call(object, core.slots.block(slot)) {
+            self.unfound.push(core.slots.id(slot));
+        }
+    }
+
+    /// Does that again for those that were not found; says whether it is to be done once more, soon.
+    fn give_up_again(&mut self, core: &Core) -> bool {
+        for id in std::mem::take(&mut self.unfound) {
+            let Some(slot) = core.slots.find(id) else { continue };
+            let head = core.slots.head(slot);
+            // SAFETY: the phase is the backend's.
+            let polls = unsafe { (*core.slots.block(slot)).phase } == Phase::Poll;
+            if head.state == State::Cancelling && !polls {
+                self.give_call_up(core, core.handles.entry(head.handle).raw(), slot);
+            }
+        }
+        !self.unfound.is_empty()
+    }
+
+    pub(crate) fn wait(&mut self, core: &mut Core, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = if self.work.is_empty() { timeout } else { Some(Duration::ZERO) };
+        let unfound = !self.unfound.is_empty() && self.give_up_again(core);
         // A thread of the pool that is on its way into its call can be told soon.
-        let timeout =
-            if self.blocking.interrupt() { Some(timeout.map_or(SOON, |time| time.min(SOON))) } else { timeout };
+        let again = self.blocking.interrupt() || unfound;
+        let timeout = if again { Some(timeout.map_or(SOON, |time| time.min(SOON))) } else { timeout };
         let port = self.inbox.waker().port();
         let millis = self.sleep.prepare(port, timeout);
         let mut count = 0;
@@ -265,9 +291,9 @@ fn needs_pool(raw: &RawOp, route: Option<Route>) -> bool {
     }
 }
 
-/// Asks the system to give a call up. Its packet comes in any case: with the result if that was first. Where
-/// nothing is found, the packet is on its way, or there is none and an entry of `work` stands for the operation.
-fn cancel_call(object: Raw, block: *mut Block) {
+/// Asks the system to give a call up; false if it finds none. Its packet comes in any case: with the result if that was
+/// first. Where nothing is found, the packet is on its way, or there is none and an entry of `work` stands for the operation.
+fn cancel_call(object: Raw, block: *mut Block) -> bool {
     // SAFETY: the address only names the call; the handle is open.
-    unsafe { CancelIoEx(object.handle(), block.cast()) };
+    unsafe { CancelIoEx(object.handle(), block.cast()) != 0 }
 }
