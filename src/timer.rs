@@ -514,12 +514,14 @@ mod tests {
         let mut wheel = Wheel::new();
         assert_eq!((wheel.pop_due(TICK), wheel.next_wake(), wheel.disarm(0)), (None, None, false));
         assert_eq!(wheel.nodes.capacity(), 0);
+        let mut memory = None;
         for round in 0..3 {
             for key in 0..100_000 {
                 wheel.arm(key, round * 1_000_000_000 + u64::from(key) * 4_321);
             }
             let needed = HEADS as usize + 100_000;
             assert!((needed..=needed + needed / 4 + CHUNK).contains(&wheel.nodes.capacity()));
+            assert_eq!(wheel.nodes.capacity(), *memory.get_or_insert(wheel.nodes.capacity()), "the keys are as before");
             assert_eq!(pop_all(&mut wheel, (round + 1) * 1_000_000_000).len(), 100_000);
         }
         assert_eq!(size_of::<Node>(), 16);

@@ -65,7 +65,7 @@ impl Iocp {
     }
 
     /// A send to a stream that was to move bytes and has moved none is not over, whatever the system says: it goes on
-    /// when there is room. (Windows sends everything. Wine 8 ends a send whose receiver takes nothing with what was sent.)
+    /// when there is room. (Windows sends everything. Wine 8 ends it when the receiver shuts its own sending down.)
     fn has_sent_nothing(&self, core: &Core, slot: u32) -> bool {
         let head = core.slots.head(slot);
         let bytes = match head.raw {
