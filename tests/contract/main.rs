@@ -42,6 +42,8 @@ promises! {
     "soak" soak,
     #[cfg(any(target_os = "linux", windows))]
     "instruments" instruments,
+    #[cfg(target_os = "linux")]
+    "instruments" interrupted_calls,
     // Of one system.
     #[cfg(unix)]
     "fifos" fifos,

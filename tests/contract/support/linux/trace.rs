@@ -2,8 +2,8 @@
 //!
 //! The tracer must be another process, so this binary is started once more; it attaches with ptrace to the calling
 //! thread alone (not to the peers and trials beside it) and stops it at each call. Two calls that no kernel knows mark
-//! the beginning and the end, so nothing around the closure is counted. Calls are counted when they are entered. Best
-//! in an isolated trial: a signal or an io_uring that is torn down interrupts a thread, and a call made again counts again.
+//! the beginning and the end, so nothing around the closure is counted. A call is counted when it returns: one that is
+//! interrupted (by a signal that a child's end sends, or by an io_uring that is torn down) and made again is one call.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -12,7 +12,6 @@ use std::{env, io};
 
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, gettid};
 use syscalls::Sysno;
@@ -25,6 +24,11 @@ const TRACE: &str = "ANYPORT_TRACE_THREAD";
 /// Numbers of calls that do not exist; the kernel answers `ENOSYS`.
 const BEGIN: u64 = 0x00a1_1ce0;
 const END: u64 = 0x00a1_1ce1;
+/// What a call returns that was interrupted: `EINTR`, and what a tracer alone sees, before the kernel makes the call
+/// again (its include/linux/errno.h: `ERESTARTSYS`, `ERESTARTNOINTR`, `ERESTARTNOHAND`, `ERESTART_RESTARTBLOCK`).
+const INTERRUPTED: [i64; 5] = [-libc::EINTR as i64, -512, -513, -514, -516];
+/// How the kernel makes a call again that has to remember how long it waited: restart_syscall(2).
+const RESTART: u64 = libc::SYS_restart_syscall as u64;
 
 /// Runs `body` under the tracer and returns the system calls that this thread made in it. Skips the test where the
 /// machine allows no ptrace.
@@ -57,26 +61,18 @@ pub(crate) fn count<T>(body: impl FnOnce() -> T) -> (Calls, T) {
 
 /// What is counted: begins with a marker and ends with one, also when the closure panics (a thread that stays traced
 /// could not be traced again).
-struct Marked {
-    /// The mask before. SIGCHLD, of whichever trial's child, is blocked meanwhile: it would interrupt a traced thread, and
-    /// the call that is then made once more would be counted twice.
-    mask: SigSet,
-}
+struct Marked;
 
 impl Marked {
     fn begin() -> Marked {
-        let mut child = SigSet::empty();
-        child.add(Signal::SIGCHLD);
-        let mask = child.thread_swap_mask(SigmaskHow::SIG_BLOCK).expect("block SIGCHLD");
         mark(BEGIN);
-        Marked { mask }
+        Marked
     }
 }
 
 impl Drop for Marked {
     fn drop(&mut self) {
         mark(END);
-        self.mask.thread_set_mask().expect("restore the mask");
     }
 }
 
@@ -115,21 +111,25 @@ fn trace(thread: Pid) -> io::Result<()> {
 }
 
 fn count_until_end(thread: Pid) -> io::Result<BTreeMap<u64, u64>> {
-    let mut calls: Option<BTreeMap<u64, u64>> = None;
+    let mut calls = BTreeMap::new();
+    // The call that the thread is in.
+    let mut call = None;
     loop {
         let signal = match stopped(thread)? {
             WaitStatus::PtraceSyscall(_) => {
-                match entered(thread)? {
-                    Some(BEGIN) => calls = Some(BTreeMap::new()),
-                    Some(END) => {
+                match at_call(thread)? {
+                    Some(At::Entry(END)) => {
                         ptrace::detach(thread, None)?;
-                        return Ok(calls.unwrap_or_default());
+                        return Ok(calls);
                     }
-                    Some(number) => {
-                        if let Some(calls) = &mut calls {
-                            *calls.entry(number).or_default() += 1;
-                        }
-                    }
+                    Some(At::Entry(RESTART)) => {}
+                    Some(At::Entry(number)) => call = Some(number),
+                    Some(At::Return(result)) if INTERRUPTED.contains(&result) => {}
+                    Some(At::Return(_)) => match call {
+                        Some(BEGIN) => calls.clear(),
+                        Some(number) => *calls.entry(number).or_default() += 1,
+                        None => {}
+                    },
                     None => {}
                 }
                 None
@@ -144,11 +144,21 @@ fn count_until_end(thread: Pid) -> io::Result<BTreeMap<u64, u64>> {
     }
 }
 
-/// The number of the system call that the stopped thread is about to make; `None` at the return from one.
-fn entered(thread: Pid) -> io::Result<Option<u64>> {
+enum At {
+    /// About to make the system call of this number.
+    Entry(u64),
+    /// It has returned this.
+    Return(i64),
+}
+
+fn at_call(thread: Pid) -> io::Result<Option<At>> {
     let info = ptrace::syscall_info(thread)?;
-    // SAFETY: all variants are plain numbers, valid for any bits; `op` says whether the entry is the one that counts.
-    Ok((info.op == libc::PTRACE_SYSCALL_INFO_ENTRY).then_some(unsafe { info.u.entry.nr }))
+    // SAFETY: all variants are plain numbers, valid for any bits; `op` says which of them counts.
+    Ok(match info.op {
+        libc::PTRACE_SYSCALL_INFO_ENTRY => Some(At::Entry(unsafe { info.u.entry.nr })),
+        libc::PTRACE_SYSCALL_INFO_EXIT => Some(At::Return(unsafe { info.u.exit.sval })),
+        _ => None,
+    })
 }
 
 fn stopped(thread: Pid) -> io::Result<WaitStatus> {
