@@ -153,9 +153,10 @@ enum At {
 
 fn at_call(thread: Pid) -> io::Result<Option<At>> {
     let info = ptrace::syscall_info(thread)?;
-    // SAFETY: all variants are plain numbers, valid for any bits; `op` says which of them counts.
     Ok(match info.op {
+        // SAFETY: `op` says that this is the variant.
         libc::PTRACE_SYSCALL_INFO_ENTRY => Some(At::Entry(unsafe { info.u.entry.nr })),
+        // SAFETY: as above.
         libc::PTRACE_SYSCALL_INFO_EXIT => Some(At::Return(unsafe { info.u.exit.sval })),
         _ => None,
     })
