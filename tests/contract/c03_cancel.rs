@@ -34,6 +34,7 @@ pub(crate) fn tests() -> Vec<Case> {
             no_byte_is_lost_to_a_cancelled_multishot_receive,
             no_byte_is_lost_to_a_deadline,
             a_cancelled_send_tells_what_went_out,
+            a_cancelled_send_into_a_pipe_tells_what_was_read,
             no_connection_is_lost_to_a_cancelled_accept,
             no_datagram_is_lost_to_a_cancelled_receive,
             a_cancelled_connect_either_connects_or_does_not,
@@ -697,6 +698,28 @@ fn a_cancelled_send_tells_what_went_out(backend: Backend) {
             assert!(rest.is_empty(), "{what}: {} bytes that nobody told of", rest.len());
             println!("{what}: {partly} were sent in part");
         }
+    }
+}
+
+fn a_cancelled_send_into_a_pipe_tells_what_was_read(backend: Backend) {
+    skip_on_wine("says that nothing was written");
+    for (flavour, builder) in flavours(backend) {
+        let mut port = build(&builder);
+        let (mut reader, writer) = pipe();
+        let handle = port.attach(writer).expect("attach");
+        let id = port.submit(op::SendAll::new(handle, pattern(1, 256 << 10)), Token(0));
+        assert!(!port.wait(NOW).expect("wait"), "{flavour}: there is no room for so much");
+        let mut stream = vec![0; 4096];
+        reader.read_exact(&mut stream).expect("a part");
+        assert!(port.cancel(id), "{flavour}");
+        let done = one(&mut port);
+        let moved = done.transferred();
+        assert_cancelled(flavour, done.unpack::<op::SendAll<Vec<u8>>>().0);
+        port.submit(op::Close::new(handle), Token(1));
+        one(&mut port).unpack::<op::Close>().expect("close");
+        reader.read_to_end(&mut stream).expect("the rest");
+        assert_eq!(stream.len(), moved, "{flavour}");
+        assert_piece(&stream, 1, 0);
     }
 }
 

@@ -2,6 +2,7 @@
 //! and for what the backend puts right. Each holds Windows to what is documented, and Wine to what it was seen to do: when
 //! Wine has learnt it, the test fails, and the exception can go. docs/WINDOWS.md lists them.
 
+use std::io::Read;
 use std::net::{Shutdown, SocketAddr};
 use std::os::windows::io::{AsRawHandle, AsRawSocket, FromRawHandle, OwnedHandle};
 use std::ptr::null_mut;
@@ -13,12 +14,13 @@ use windows_sys::Wdk::Storage::FileSystem::{
     FILE_COMPLETION_INFORMATION, FileReplaceCompletionInformation, NtSetInformationFile,
 };
 use windows_sys::Win32::Foundation::{
-    ERROR_INVALID_NAME, GENERIC_READ, GetLastError, HANDLE, INVALID_HANDLE_VALUE, STATUS_SUCCESS,
+    ERROR_INVALID_NAME, ERROR_IO_PENDING, GENERIC_READ, GetLastError, HANDLE, INVALID_HANDLE_VALUE, STATUS_CANCELLED,
+    STATUS_SUCCESS,
 };
 use windows_sys::Win32::Networking::WinSock::{
     AcceptEx, SOCKET, WSA_IO_PENDING, WSABUF, WSAECONNRESET, WSAEINVAL, WSAENOTCONN, WSAGetLastError, WSARecv, WSASend,
 };
-use windows_sys::Win32::Storage::FileSystem::{CreateFileW, OPEN_EXISTING};
+use windows_sys::Win32::Storage::FileSystem::{CreateFileW, OPEN_EXISTING, WriteFile};
 use windows_sys::Win32::System::IO::{
     CancelIoEx, CreateIoCompletionPort, GetQueuedCompletionStatusEx, IO_STATUS_BLOCK, OVERLAPPED, OVERLAPPED_ENTRY,
 };
@@ -39,6 +41,8 @@ pub(crate) fn tests() -> Vec<Case> {
             a_send_without_a_connection_is_refused_as_one,
             a_name_that_is_too_long_is_refused,
             a_send_goes_on_when_the_receiver_has_no_more_to_say,
+            a_send_is_found_while_it_goes_on,
+            a_write_to_a_pipe_that_is_given_up_tells_what_was_read,
         ],
     }
 }
@@ -49,14 +53,12 @@ struct Queue(OwnedHandle);
 impl Queue {
     fn new() -> Queue {
         // SAFETY: a call without pointers; the handle is nobody else's.
-        unsafe {
-            Queue(OwnedHandle::from_raw_handle(CreateIoCompletionPort(INVALID_HANDLE_VALUE, null_mut(), 0, 1)))
-        }
+        unsafe { Queue(OwnedHandle::from_raw_handle(CreateIoCompletionPort(INVALID_HANDLE_VALUE, null_mut(), 0, 1))) }
     }
 
-    fn join(&self, socket: SOCKET) {
+    fn join(&self, handle: HANDLE) {
         // SAFETY: open handles, no pointers.
-        let joined = unsafe { CreateIoCompletionPort(socket as HANDLE, self.0.as_raw_handle(), 1, 0) };
+        let joined = unsafe { CreateIoCompletionPort(handle, self.0.as_raw_handle(), 1, 0) };
         assert!(!joined.is_null(), "{}", std::io::Error::last_os_error());
     }
 
@@ -64,9 +66,8 @@ impl Queue {
     fn packet_within(&self, millis: u32) -> Option<Packet> {
         let (mut entry, mut count) = (OVERLAPPED_ENTRY::default(), 0);
         // SAFETY: room for one packet, of this frame.
-        let taken = unsafe {
-            GetQueuedCompletionStatusEx(self.0.as_raw_handle(), &mut entry, 1, &mut count, millis, 0)
-        };
+        let taken =
+            unsafe { GetQueuedCompletionStatusEx(self.0.as_raw_handle(), &mut entry, 1, &mut count, millis, 0) };
         let bytes = entry.dwNumberOfBytesTransferred;
         (taken != 0 && count == 1).then_some(Packet { of: entry.lpOverlapped, bytes })
     }
@@ -90,10 +91,12 @@ struct Packet {
 }
 
 /// Gives a call up that the system would keep the frame's memory for.
-fn give_up(queue: &Queue, socket: SOCKET, memory: &OVERLAPPED) {
+fn give_up(queue: &Queue, handle: HANDLE, memory: &OVERLAPPED) -> Packet {
     // SAFETY: the call is pending; its packet is waited for, so that the memory is this side's again.
-    unsafe { CancelIoEx(socket as HANDLE, memory) };
-    assert_eq!(queue.packet().of, &raw const *memory, "a call that was given up comes back");
+    unsafe { CancelIoEx(handle, memory) };
+    let packet = queue.packet();
+    assert_eq!(packet.of, &raw const *memory, "a call that was given up comes back");
+    packet
 }
 
 fn of(socket: &impl AsRawSocket) -> SOCKET {
@@ -102,7 +105,7 @@ fn of(socket: &impl AsRawSocket) -> SOCKET {
 
 fn an_object_leaves_its_completion_port() {
     let (near, _far) = tcp_pair();
-    Queue::new().join(of(&near));
+    Queue::new().join(of(&near) as HANDLE);
     let none = FILE_COMPLETION_INFORMATION { Port: null_mut(), Key: null_mut() };
     let mut status = IO_STATUS_BLOCK::default();
     // SAFETY: both structures are of this frame, and as long as is said.
@@ -123,7 +126,7 @@ fn a_packet_can_wait_for_a_timer() {
 
 fn a_receive_on_a_listener_is_refused() {
     let (queue, (listener, _)) = (Queue::new(), listener());
-    queue.join(of(&listener));
+    queue.join(of(&listener) as HANDLE);
     let (mut byte, mut bytes, mut flags, mut memory) = ([0], 0, 0, OVERLAPPED::default());
     let list = WSABUF { len: 1, buf: byte.as_mut_ptr() };
     // SAFETY: all of it is of this frame, which is not left before the call is over.
@@ -134,14 +137,14 @@ fn a_receive_on_a_listener_is_refused() {
     assert_eq!(code == WSA_IO_PENDING, is_wine(), "{code}");
     if code == WSA_IO_PENDING {
         assert!(queue.is_silent(), "nor is it refused later");
-        give_up(&queue, of(&listener), &memory);
+        give_up(&queue, of(&listener) as HANDLE, &memory);
     }
 }
 
 fn an_accept_on_what_does_not_listen_is_refused() {
     let (queue, (near, _far)) = (Queue::new(), tcp_pair());
     let spare = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    queue.join(of(&near));
+    queue.join(of(&near) as HANDLE);
     let (mut room, mut bytes, mut memory) = ([0u8; 320], 0, OVERLAPPED::default());
     // SAFETY: as above.
     let code = unsafe {
@@ -152,13 +155,13 @@ fn an_accept_on_what_does_not_listen_is_refused() {
     assert_eq!(code == WSA_IO_PENDING, is_wine(), "{code}");
     if code == WSA_IO_PENDING {
         assert!(queue.is_silent(), "nor is it refused later");
-        give_up(&queue, of(&near), &memory);
+        give_up(&queue, of(&near) as HANDLE, &memory);
     }
 }
 
 fn a_reset_before_the_receive_is_told() {
     let (queue, (near, far)) = (Queue::new(), tcp_pair());
-    queue.join(of(&near));
+    queue.join(of(&near) as HANDLE);
     SockRef::from(&far).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
     drop(far);
     until_readable("the reset", &near);
@@ -179,7 +182,7 @@ fn a_reset_before_the_receive_is_told() {
 
 fn a_refused_datagram_is_told() {
     let (queue, (near, far)) = (Queue::new(), udp_pair());
-    queue.join(of(&near));
+    queue.join(of(&near) as HANDLE);
     drop(far);
     near.send(b"nobody is there").expect("send");
     thread::sleep(Duration::from_millis(20));
@@ -193,7 +196,7 @@ fn a_refused_datagram_is_told() {
     let told = code != WSA_IO_PENDING || !queue.is_silent();
     assert_eq!(told, !is_wine(), "{code}");
     if !told {
-        give_up(&queue, of(&near), &memory);
+        give_up(&queue, of(&near) as HANDLE, &memory);
     }
 }
 
@@ -229,7 +232,7 @@ fn a_name_that_is_too_long_is_refused() {
 /// The end of one direction says nothing of the other.
 fn a_send_goes_on_when_the_receiver_has_no_more_to_say() {
     let (queue, (near, far)) = (Queue::new(), tcp_pair());
-    queue.join(of(&near));
+    queue.join(of(&near) as HANDLE);
     let (mut byte, mut bytes, mut flags, mut of_receive) = ([0], 0, 0, OVERLAPPED::default());
     let receive = WSABUF { len: 1, buf: byte.as_mut_ptr() };
     let (mut much, mut of_send) = (vec![0u8; 64 << 20], OVERLAPPED::default());
@@ -248,7 +251,59 @@ fn a_send_goes_on_when_the_receiver_has_no_more_to_say() {
     let short = ended.iter().find(|packet| packet.of == &raw const of_send);
     assert_eq!(short.is_some_and(|packet| packet.bytes < send.len), is_wine());
     if short.is_none() {
-        give_up(&queue, of(&near), &of_send);
+        give_up(&queue, of(&near) as HANDLE, &of_send);
     }
     drop(far);
+}
+
+/// The thread that began the send waits, and goes on with it there; another one reads, so that there is room, and gives
+/// the send up at once. Wine finds nothing to give up in one round of three or so.
+fn a_send_is_found_while_it_goes_on() {
+    const ROUNDS: usize = 1000;
+    let (queue, (near, mut far)) = (Queue::new(), tcp_pair());
+    queue.join(of(&near) as HANDLE);
+    let (mut much, mut part) = (vec![0u8; 64 << 20], vec![0; 1 << 20]);
+    let send = WSABUF { len: much.len() as u32, buf: much.as_mut_ptr() };
+    let mut is_found = || {
+        let (mut bytes, mut memory) = (0, OVERLAPPED::default());
+        // SAFETY: the list is of this frame, which is not left before the call is over; so is the rest.
+        unsafe {
+            assert_ne!(WSASend(of(&near), &send, 1, &mut bytes, 0, &mut memory, None), 0);
+            assert_eq!(WSAGetLastError(), WSA_IO_PENDING, "there is no room for so much");
+        }
+        let (socket, address) = (of(&near), (&raw const memory).addr());
+        let (far, part) = (&mut far, &mut part);
+        let give_up_behind_a_part = move || {
+            far.read_exact(part).expect("a part");
+            // SAFETY: the call is pending, and the address only names it.
+            unsafe { CancelIoEx(socket as HANDLE, address as *const OVERLAPPED) != 0 }
+        };
+        let found = thread::scope(|scope| scope.spawn(give_up_behind_a_part).join().expect("the other thread"));
+        if found {
+            assert_eq!(queue.packet().of, &raw const memory);
+        } else {
+            assert!(queue.is_silent(), "it was not over: it waits again");
+            give_up(&queue, of(&near) as HANDLE, &memory);
+        }
+        found
+    };
+    let missed = (0..ROUNDS).find(|_| !is_found());
+    assert_eq!(missed.is_some(), is_wine(), "{missed:?}");
+}
+
+/// No documentation says what is told then. The port passes it on.
+fn a_write_to_a_pipe_that_is_given_up_tells_what_was_read() {
+    let (queue, (mut reader, writer)) = (Queue::new(), pipe());
+    queue.join(writer.as_raw_handle());
+    let (much, mut memory) = (vec![0u8; 256 << 10], OVERLAPPED::default());
+    // SAFETY: all of it is of this frame, which is not left before the call is over.
+    unsafe {
+        let len = much.len() as u32;
+        assert_eq!(WriteFile(writer.as_raw_handle(), much.as_ptr(), len, null_mut(), &mut memory), 0);
+        assert_eq!(GetLastError(), ERROR_IO_PENDING, "there is no room for so much");
+    }
+    reader.read_exact(&mut [0; 4096]).expect("a part");
+    let told = give_up(&queue, writer.as_raw_handle(), &memory).bytes;
+    assert_eq!(memory.Internal as i32, STATUS_CANCELLED);
+    assert_eq!(told == 0, is_wine(), "{told} of 4096");
 }

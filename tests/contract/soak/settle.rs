@@ -11,6 +11,7 @@ use anyport::buf::PoolBuf;
 use anyport::{Completion, error, op};
 
 use super::ledger::Buf;
+use super::pair::Kind;
 use super::world::{Op, POST, Parcel, RECORD, RECORDS, Role, What, World};
 use crate::support::is_wine;
 
@@ -234,10 +235,11 @@ impl World {
     fn sent_bytes(&mut self, op: &Op, moved: usize, result: io::Result<usize>) {
         assert!(result.as_ref().map_or(true, |&n| n == moved && n > 0), "{result:?}, and {moved} moved");
         if let Role::Side(pair, side) = self.end(op.end.expect("it has one")).role.clone() {
-            let flow = &mut pair.borrow_mut().flows[side];
+            let pair = &mut *pair.borrow_mut();
+            let flow = &mut pair.flows[side];
             flow.sending -= 1;
-            // Wine 8 was seen to say of a send that was given up that it had sent nothing, when a part had gone.
-            if is_wine() && (op.given_up || op.deadline) && moved < op.piece.len() {
+            // Wine 8 says of a write to a pipe that was given up that nothing was written, when a part was read.
+            if is_wine() && pair.kind == Kind::Pipe && (op.given_up || op.deadline) && moved < op.piece.len() {
                 flow.lose_count();
             }
             flow.moved(&op.piece[..moved]);

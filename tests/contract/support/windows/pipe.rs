@@ -139,6 +139,12 @@ impl PipeEnd {
     }
 }
 
+impl AsRawHandle for PipeEnd {
+    fn as_raw_handle(&self) -> HANDLE {
+        self.0.as_raw_handle()
+    }
+}
+
 impl Read for PipeEnd {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         read(&self.0, buf)
