@@ -3,8 +3,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ pub(crate) fn tests() -> Vec<Case> {
         each_backend: [
             connections_that_are_there_before_the_accept_are_accepted,
             connections_that_come_as_the_accept_is_made_are_accepted,
+            accepts_outlive_a_connection_that_another_has,
             an_accepted_socket_knows_its_addresses_and_shuts_down,
             a_connected_socket_knows_its_peer_and_shuts_down,
             a_reset_is_no_end_of_stream,
@@ -59,11 +60,7 @@ const TRAPS: &[Trap] = &[
     ),
     (
         "ERROR_NETNAME_DELETED and its like are taken for the end of the stream",
-        &[
-            "traps::a_reset_is_no_end_of_stream",
-            "c07::a_reset_under_a_receive",
-            "c06::a_reset_is_an_error",
-        ],
+        &["traps::a_reset_is_no_end_of_stream", "c07::a_reset_under_a_receive", "c06::a_reset_is_an_error"],
     ),
     (
         "a packet is expected of a call that has succeeded at once, or has failed at once",
@@ -130,15 +127,43 @@ fn connections_that_come_as_the_accept_is_made_are_accepted(backend: Backend) {
     let mut port = port(backend);
     let (listener, address) = listener();
     let listener = port.attach(listener).expect("attach");
-    let clients = thread::spawn(move || {
-        (0..CLIENTS).map(|_| TcpStream::connect(address).expect("connect")).collect::<Vec<_>>()
-    });
+    let clients =
+        thread::spawn(move || (0..CLIENTS).map(|_| TcpStream::connect(address).expect("connect")).collect::<Vec<_>>());
     for _ in 0..CLIENTS {
         port.submit(op::Accept::new(listener), Token(1));
         let accepted = one(&mut port).unpack::<op::Accept>().expect("accept");
         assert_eq!(accepted.peer_addr().expect("a peer").as_socket().expect("an address").ip(), address.ip());
     }
     clients.join().expect("all have connected");
+}
+
+/// Wine gives one connection to two calls when somebody asks for it at that moment, and tells the second that it is not
+/// there (`an_accept_waits_for_a_connection_of_its_own`).
+fn accepts_outlive_a_connection_that_another_has(backend: Backend) {
+    const CONNECTIONS: u64 = 200;
+    for multi in [true, false] {
+        let mut port = port(backend);
+        let (listener, address) = listener();
+        let watched = listener.try_clone().expect("a duplicate");
+        let handle = port.attach(listener).expect("attach");
+        match multi {
+            true => drop(port.submit(op::AcceptMulti::new(handle), Token(0))),
+            false => drop([1, 2].map(|token| port.submit(op::Accept::new(handle), Token(token)))),
+        }
+        while_asked(&watched, || {
+            for _ in 0..CONNECTIONS {
+                let _client = TcpStream::connect(address).expect("connect");
+                let done = one(&mut port);
+                if multi {
+                    assert!(done.more());
+                    done.unpack::<op::AcceptMulti>().expect("accept");
+                } else {
+                    port.submit(op::Accept::new(handle), done.token());
+                    done.unpack::<op::Accept>().expect("accept");
+                }
+            }
+        });
+    }
 }
 
 /// Without `SO_UPDATE_ACCEPT_CONTEXT` a socket knows no peer, and cannot be shut down.

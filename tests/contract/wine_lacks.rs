@@ -3,7 +3,7 @@
 //! Wine has learnt it, the test fails, and the exception can go. docs/WINDOWS.md lists them.
 
 use std::io::Read;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::windows::io::{AsRawHandle, AsRawSocket, FromRawHandle, OwnedHandle};
 use std::ptr::null_mut;
 use std::thread;
@@ -15,7 +15,7 @@ use windows_sys::Wdk::Storage::FileSystem::{
 };
 use windows_sys::Win32::Foundation::{
     ERROR_INVALID_NAME, ERROR_IO_PENDING, GENERIC_READ, GetLastError, HANDLE, INVALID_HANDLE_VALUE, STATUS_CANCELLED,
-    STATUS_SUCCESS,
+    STATUS_DEVICE_NOT_READY, STATUS_SUCCESS,
 };
 use windows_sys::Win32::Networking::WinSock::{
     AcceptEx, SOCKET, WSA_IO_PENDING, WSABUF, WSAECONNRESET, WSAEINVAL, WSAENOTCONN, WSAGetLastError, WSARecv, WSASend,
@@ -42,6 +42,7 @@ pub(crate) fn tests() -> Vec<Case> {
             a_name_that_is_too_long_is_refused,
             a_send_goes_on_when_the_receiver_has_no_more_to_say,
             a_send_is_found_while_it_goes_on,
+            an_accept_waits_for_a_connection_of_its_own,
             a_write_to_a_pipe_that_is_given_up_tells_what_was_read,
         ],
     }
@@ -288,6 +289,58 @@ fn a_send_is_found_while_it_goes_on() {
         found
     };
     let missed = (0..ROUNDS).find(|_| !is_found());
+    assert_eq!(missed.is_some(), is_wine(), "{missed:?}");
+}
+
+/// A call for a connection.
+struct Accepting {
+    memory: OVERLAPPED,
+    room: [u8; 320],
+    socket: Socket,
+}
+
+impl Accepting {
+    fn new() -> Accepting {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        Accepting { memory: OVERLAPPED::default(), room: [0; 320], socket }
+    }
+
+    /// Makes it. The place stays where it is until its packet was taken.
+    fn begin(&mut self, listener: SOCKET) {
+        *self = Accepting::new();
+        let (room, mut bytes) = (self.room.as_mut_ptr().cast(), 0);
+        // SAFETY: the memory stays, as the caller sees to; what succeeds at once has a packet all the same.
+        let begun = unsafe {
+            AcceptEx(listener, of(&self.socket), room, 0, 144, 144, &mut bytes, &mut self.memory) != 0
+                || WSAGetLastError() == WSA_IO_PENDING
+        };
+        assert!(begun, "{}", std::io::Error::last_os_error());
+    }
+}
+
+/// Two accepts wait, and another thread asks all the time whether there is a connection. With one connection in ten or so
+/// Wine ends both: the first with it, the second because it is not there any more.
+fn an_accept_waits_for_a_connection_of_its_own() {
+    const CONNECTIONS: usize = 2000;
+    let (queue, (watched, address)) = (Queue::new(), listener());
+    let listener = of(&watched);
+    queue.join(listener as HANDLE);
+    let mut calls = [Accepting::new(), Accepting::new()];
+    calls.iter_mut().for_each(|call| call.begin(listener));
+    let missed = while_asked(&watched, || {
+        (0..CONNECTIONS).find(|_| {
+            let _near = TcpStream::connect(address).expect("connect over loopback");
+            let packet = queue.packet();
+            let call = calls.iter_mut().find(|call| &raw const call.memory == packet.of).expect("one of both");
+            let status = call.memory.Internal as i32;
+            call.begin(listener);
+            assert!([STATUS_SUCCESS, STATUS_DEVICE_NOT_READY].contains(&status), "{status:x}");
+            status == STATUS_DEVICE_NOT_READY
+        })
+    });
+    // SAFETY: the addresses only name the calls, whose packets are waited for.
+    calls.iter().for_each(|call| unsafe { _ = CancelIoEx(listener as HANDLE, &call.memory) });
+    calls.iter().for_each(|_| _ = queue.packet());
     assert_eq!(missed.is_some(), is_wine(), "{missed:?}");
 }
 

@@ -17,6 +17,7 @@ use crate::sys::errno;
 use crate::sys::windows::socket;
 use crate::sys::{Block, Notes, Purpose, Raw, Route};
 use std::collections::HashMap;
+use windows_sys::Win32::Foundation::ERROR_NOT_READY;
 use windows_sys::Win32::Networking::WinSock::{
     AcceptEx, SOCKADDR_STORAGE, SOCKET, WSA_IO_PENDING, WSAECONNABORTED, WSAECONNRESET, WSAENOTCONN, WSAENOTSOCK,
 };
@@ -113,8 +114,9 @@ impl Accepts {
             Ok(()) => Outcome::done(accepted),
             Err(code) => {
                 let _ = socket::close(accepted);
-                // The connection was lost before it was accepted, as others call it.
-                let is_lost = matches!(code, WSAECONNRESET | WSAENOTCONN);
+                // The connection was lost before it was accepted, as others call it; Wine 8 may also give one that is
+                // waited for to two calls, and tells the second that it is not there.
+                let is_lost = matches!(code, WSAECONNRESET | WSAENOTCONN) || code == ERROR_NOT_READY as i32;
                 Outcome::error(if is_lost { WSAECONNABORTED } else { code })
             }
         }

@@ -4,6 +4,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpListener;
 use std::os::windows::io::{AsRawHandle, AsRawSocket, AsSocket, BorrowedSocket, OwnedHandle, RawSocket};
 use std::ptr::null_mut;
+use std::sync::mpsc::{self, TryRecvError};
+use std::thread;
 
 use anyport::{Handle, Object, Port};
 use socket2::{SockRef, Socket};
@@ -136,4 +138,17 @@ fn is_readable(socket: impl AsSocket) -> bool {
     let mut poll = WSAPOLLFD { fd: socket.as_socket().as_raw_socket() as SOCKET, events: POLLRDNORM, revents: 0 };
     // SAFETY: the structure is of this frame.
     unsafe { WSAPoll(&mut poll, 1, 0) == 1 }
+}
+
+/// Does something while another thread asks all the time whether there is something to tell.
+pub(crate) fn while_asked<T>(watched: impl AsSocket + Send, act: impl FnOnce() -> T) -> T {
+    thread::scope(|scope| {
+        let (_acting, is_over) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            while is_over.try_recv() == Err(TryRecvError::Empty) {
+                is_readable(&watched);
+            }
+        });
+        act()
+    })
 }
