@@ -34,6 +34,7 @@ pub(crate) fn tests() -> Vec<Case> {
             a_call_that_fails_at_once_completes_once,
             a_datagram_that_does_not_fit_is_cut_and_completes_once,
             a_cancel_that_meets_a_completion_loses_neither,
+            a_send_is_given_up_while_it_goes_on,
             a_multishot_accept_that_is_given_up_leaves_its_listener_working,
             a_port_dropped_in_mid_flight_gives_everything_back_and_nothing_is_written_to_after_that,
             an_object_that_has_left_joins_another_port,
@@ -467,4 +468,32 @@ fn a_pipe_of_messages_gives_each_in_pieces(backend: Backend) {
         }
         assert_eq!(whole, b"a message");
     }
+}
+
+/// Wine does not find a send that it is about to go on with (`a_send_is_found_while_it_goes_on`): in a few rounds of these
+/// hundreds, with a system that is kept busy. Nobody reads on, so that the send would wait for ever.
+fn a_send_is_given_up_while_it_goes_on(backend: Backend) {
+    const ROUNDS: usize = 400;
+    let mut port = port(backend);
+    let (near, mut far) = tcp_pair();
+    let watched = near.try_clone().expect("a duplicate");
+    let handle = port.attach(near).expect("attach");
+    let (mut much, mut part) = (vec![0; 64 << 20], vec![0; 1 << 20]);
+    while_asked(&watched, || {
+        for round in 0..ROUNDS {
+            let id = port.submit(op::Send::new(handle, much), Token(0));
+            assert!(!port.wait(Some(Duration::ZERO)).expect("wait"), "there is no room for so much");
+            let is_reading = AtomicBool::new(false);
+            much = thread::scope(|scope| {
+                scope.spawn(|| {
+                    is_reading.store(true, SeqCst);
+                    far.read_exact(&mut part).expect("a part");
+                });
+                while !is_reading.load(SeqCst) {}
+                (0..round * 997 % 5000).for_each(|_| std::hint::spin_loop());
+                assert!(port.cancel(id));
+                one(&mut port).unpack::<op::Send<Vec<u8>>>().1
+            });
+        }
+    });
 }
