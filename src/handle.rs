@@ -1,7 +1,7 @@
 //! Handles: the OS objects that have joined a port.
 //!
 //! A [`Handle`] is a `Copy` index with a generation; the port owns the descriptor behind it. Each has
-//! a FIFO per direction ([`Lane`]), linked through the slots, so that operations of one direction take
+//! a FIFO per direction ([`Lane`]), a ring linked through the slots, so that operations of one direction take
 //! effect in order, whatever the backend.
 //!
 //! Invariant: an operation on a handle is in exactly one of its lanes from `submit` until it is
@@ -10,7 +10,7 @@
 use crate::error;
 use crate::op::raw::{LANES, Lane, RawOp};
 use crate::outcome::Outcome;
-use crate::slot::{Head, NONE, Slots};
+use crate::slot::{NONE, Slots};
 use crate::sys::{self, NO_OBJECT, Notes, Object, Raw};
 use std::fmt;
 
@@ -75,20 +75,14 @@ impl Kind {
     }
 }
 
-/// First and last operation of a lane.
-#[derive(Clone, Copy)]
-pub(crate) struct List {
-    pub(crate) head: u32,
-    pub(crate) tail: u32,
-}
-
-const EMPTY: List = List { head: NONE, tail: NONE };
-
 /// An attached object.
+// In one line of the cache, where it is no larger than that.
+#[cfg_attr(unix, repr(align(64)))]
 pub(crate) struct Entry {
     object: Raw,
     pub(crate) generation: u32,
-    lanes: [List; LANES],
+    /// The first operation of each lane, or NONE.
+    lanes: [u32; LANES],
     /// One bit for each lane that has operations.
     occupied: u8,
     pub(crate) state: HandleState,
@@ -121,7 +115,7 @@ impl Entry {
         Entry {
             object: NO_OBJECT,
             generation,
-            lanes: [EMPTY; LANES],
+            lanes: [NONE; LANES],
             occupied: 0,
             state: HandleState::Free { next },
             kind: Kind::File,
@@ -141,8 +135,17 @@ impl Entry {
         self.object
     }
 
-    pub(crate) fn lane(&self, lane: Lane) -> List {
+    /// The first operation of a lane, or NONE.
+    pub(crate) fn first(&self, lane: Lane) -> u32 {
         self.lanes[lane as usize]
+    }
+
+    /// The last operation of a lane, or NONE.
+    pub(crate) fn last(&self, slots: &Slots, lane: Lane) -> u32 {
+        match self.first(lane) {
+            NONE => NONE,
+            first => slots.head(first).prev,
+        }
     }
 
     /// What an operation's outcome means on this object. The system reports the failure of a connection
@@ -176,19 +179,22 @@ impl Entry {
         self.failure != 0
     }
 
-    /// Puts slot `index`, whose head this is, at the end of its lane. Returns the one before it, which is to name it as
-    /// its next, or NONE.
+    /// Puts slot `index`, whose lane is set, at the end of it. True when it is alone there.
     #[inline(always)]
-    pub(crate) fn link(&mut self, head: &mut Head, index: u32) -> u32 {
-        let (list, bit) = (&mut self.lanes[head.lane as usize], head.lane.bit());
-        let before = if self.occupied & bit == 0 { NONE } else { list.tail };
-        (head.prev, head.next) = (before, NONE);
-        list.tail = index;
-        if before == NONE {
-            list.head = index;
-            self.occupied |= bit;
+    pub(crate) fn link(&mut self, slots: &mut Slots, index: u32) -> bool {
+        let head = slots.head_mut(index);
+        let lane = head.lane;
+        let first = self.first(lane);
+        if first == NONE {
+            (head.prev, head.next) = (index, index);
+            self.lanes[lane as usize] = index;
+            self.occupied |= lane.bit();
+            return true;
         }
-        before
+        let last = slots.head(first).prev;
+        (slots.head_mut(index).prev, slots.head_mut(index).next) = (last, first);
+        (slots.head_mut(last).next, slots.head_mut(first).prev) = (index, index);
+        false
     }
 
     /// The lanes that have operations, one [`bit`](Lane::bit) each.
@@ -293,20 +299,15 @@ impl Handles {
         let head = slots.head(index);
         let (lane, prev, next) = (head.lane, head.prev, head.next);
         let entry = self.entry_mut(head.handle);
-        let list = &mut entry.lanes[lane as usize];
-        if prev == NONE && next == NONE {
-            *list = EMPTY;
+        if next == index {
+            entry.lanes[lane as usize] = NONE;
             entry.occupied &= !lane.bit();
             return false;
         }
-        match prev {
-            NONE => list.head = next,
-            _ => slots.head_mut(prev).next = next,
+        if entry.lanes[lane as usize] == index {
+            entry.lanes[lane as usize] = next;
         }
-        match next {
-            NONE => list.tail = prev,
-            _ => slots.head_mut(next).prev = prev,
-        }
+        (slots.head_mut(prev).next, slots.head_mut(next).prev) = (next, prev);
         true
     }
 
@@ -331,4 +332,4 @@ impl Drop for Handles {
 }
 
 #[cfg(all(test, unix))]
-const _: () = assert!(size_of::<Entry>() <= 72, "an entry is part of what an idle connection costs");
+const _: () = assert!(size_of::<Entry>() == 64, "an entry is part of what an idle connection costs");

@@ -602,11 +602,8 @@ impl Port {
         if let RawOp::Connect { .. } = head.raw {
             entry.connecting = true;
         }
-        let before = entry.link(head, slot);
-        if before != NONE {
-            slots.head_mut(before).next = slot;
-        }
-        Some(lane == Lane::Free || before == NONE && !waits)
+        let alone = entry.link(slots, slot);
+        Some(lane == Lane::Free || alone && !waits)
     }
 
     /// Starts an operation whose turn it is in its lane.
@@ -866,7 +863,7 @@ impl Port {
         if lane == Lane::Free || entry.connecting && lane == Lane::Read {
             return;
         }
-        let next = entry.lane(lane).head;
+        let next = entry.first(lane);
         if next != NONE && self.core.slots.head(next).state == State::Queued {
             // Started once: it is no longer queued when the next look is taken.
             self.core.slots.head_mut(next).state = State::Started;
@@ -924,9 +921,11 @@ impl Port {
     fn give_up_all(&mut self, handle: u32) -> usize {
         let mut count = 0;
         for lane in Lane::ALL {
-            let mut slot = self.core.handles.entry(handle).lane(lane).tail;
+            let Core { slots, handles, .. } = &self.core;
+            let entry = handles.entry(handle);
+            let (first, mut slot) = (entry.first(lane), entry.last(slots, lane));
             while slot != NONE {
-                let before = self.core.slots.head(slot).prev;
+                let before = if slot == first { NONE } else { self.core.slots.head(slot).prev };
                 count += usize::from(self.give_up(slot));
                 slot = before;
             }

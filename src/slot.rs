@@ -90,7 +90,7 @@ pub(crate) struct Head {
     pub(crate) number: u64,
     pub(crate) raw: RawOp,
     pub(crate) generation: u32,
-    /// The next of its lane (or of the free list), and the one before it in its lane.
+    /// The next of its lane (behind the last is the first) or of the free list, and the one before it in its lane.
     pub(crate) next: u32,
     pub(crate) prev: u32,
     /// Index of its handle, or NONE.

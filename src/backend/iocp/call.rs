@@ -274,7 +274,7 @@ impl Iocp {
         if how != Shutdown::Write {
             entry.notes.deaf = true;
             let object = entry.raw();
-            let receive = entry.lane(Lane::Read).head;
+            let receive = entry.first(Lane::Read);
             if receive != NONE {
                 super::cancel_call(object, core.slots.block(receive));
             }

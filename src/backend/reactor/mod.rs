@@ -352,7 +352,7 @@ impl<S: Selector> Reactor<S> {
                 continue;
             }
             let lane = Lane::ALL[lanes.trailing_zeros() as usize];
-            let slot = entry.lane(lane).head;
+            let slot = entry.first(lane);
             if !waits(core.slots.head(slot)) {
                 entry.notes.readiness.lanes &= !lane.bit();
                 continue;
