@@ -9,6 +9,7 @@ use crate::handle::Handles;
 use crate::outcome::Outcome;
 use crate::scratch::ScratchPool;
 use crate::slot::Slots;
+use std::num::NonZeroU64;
 use std::rc::Rc;
 
 /// The shared tables.
@@ -19,13 +20,56 @@ pub(crate) struct Core {
     pub(crate) scratch: Rc<ScratchPool>,
 }
 
-/// What became of an operation.
+/// What became of an operation. Two words, also as an option, so that it is handed on in registers: written to memory in
+/// parts and read back as a whole it would wait for that.
 #[derive(Clone, Copy)]
 pub(crate) struct Event {
-    pub(crate) slot: u32,
-    /// A multishot operation that goes on.
-    pub(crate) more: bool,
+    /// The slot in the upper half; below it [`EVENT`], and [`GOES_ON`] perhaps.
+    operation: NonZeroU64,
     pub(crate) outcome: Outcome,
+}
+
+/// Always set: what makes it no zero.
+const EVENT: u64 = 1;
+
+/// A multishot operation goes on.
+const GOES_ON: u64 = 2;
+
+impl Event {
+    #[inline(always)]
+    pub(crate) fn new(slot: u32, goes_on: bool, outcome: Outcome) -> Event {
+        let goes_on = if goes_on { GOES_ON } else { 0 };
+        let operation = NonZeroU64::MIN | (u64::from(slot) << 32 | EVENT | goes_on);
+        Event { operation, outcome }
+    }
+
+    /// The last one of an operation.
+    #[inline(always)]
+    pub(crate) fn last(slot: u32, outcome: Outcome) -> Event {
+        Event::new(slot, false, outcome)
+    }
+
+    /// One of a multishot operation, which goes on.
+    #[inline(always)]
+    pub(crate) fn more(slot: u32, outcome: Outcome) -> Event {
+        Event::new(slot, true, outcome)
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot(self) -> u32 {
+        (self.operation.get() >> 32) as u32
+    }
+
+    /// A multishot operation that goes on.
+    #[inline(always)]
+    pub(crate) fn goes_on(self) -> bool {
+        self.operation.get() & GOES_ON != 0
+    }
+
+    #[inline(always)]
+    pub(crate) fn parts(self) -> (u32, bool, Outcome) {
+        (self.slot(), self.goes_on(), self.outcome)
+    }
 }
 
 const _: () = assert!(size_of::<Option<Event>>() == 16, "an event is handed on in two registers");

@@ -441,7 +441,7 @@ impl Port {
                         self.handed_out += 1;
                         return Some(parcel.into_completion());
                     }
-                    Some(Mail::Finished { slot, outcome }) => self.settle_late(Event { slot, more: false, outcome }),
+                    Some(Mail::Finished { slot, outcome }) => self.settle_late(Event::last(slot, outcome)),
                     None => {}
                 }
                 continue;
@@ -456,7 +456,7 @@ impl Port {
             let event = self.engine.advance(&mut self.core)?;
             if self.is_over(event) {
                 self.with_system -= 1;
-                return Some(self.finish(event.slot, event.outcome));
+                return Some(self.finish(event.slot(), event.outcome));
             }
             let event = self.settle(event);
             self.run_starts();
@@ -641,7 +641,7 @@ impl Port {
         match self.engine.start(&mut self.core, slot) {
             Started::Pending => self.with_system += 1,
             Started::Done(outcome) => {
-                if let Some(event) = self.settle_one(Event { slot, more: false, outcome }) {
+                if let Some(event) = self.settle_one(Event::last(slot, outcome)) {
                     self.ready.push_back(event);
                 }
             }
@@ -669,7 +669,7 @@ impl Port {
     // read back as a whole it would cost as much as all the rest.
     #[inline(always)]
     fn settle(&mut self, event: Event) -> Option<Event> {
-        if !event.more {
+        if !event.goes_on() {
             self.with_system -= 1;
         }
         self.settle_one(event)
@@ -686,7 +686,7 @@ impl Port {
     /// Goes on with an operation, or concludes it.
     #[inline(always)]
     fn settle_one(&mut self, event: Event) -> Option<Event> {
-        let Event { slot, more, outcome } = event;
+        let (slot, more, outcome) = event.parts();
         let head = self.core.slots.head_mut(slot);
         if more {
             head.reported = false;
@@ -701,7 +701,7 @@ impl Port {
         if head.handle != NONE {
             self.leave_lane(slot);
         }
-        Some(Event { slot, more, outcome })
+        Some(Event::new(slot, more, outcome))
     }
 
     /// The same for those that may go on after an event of the backend.
@@ -715,7 +715,7 @@ impl Port {
             head.reported = false;
             has_tried(head, &mut self.starved);
             self.starts.push_back(slot);
-            return Some(Event { slot, more: true, outcome });
+            return Some(Event::more(slot, outcome));
         }
         let outcome = match (&mut head.raw, outcome.value(), outcome.errno()) {
             (RawOp::Send { buf, len, all: true }, Some(n), _) => {
@@ -768,7 +768,7 @@ impl Port {
             (RawOp::Accept { multi: true }, _, Some(errno)) if going_on && error::is_exhaustion(errno) => {
                 let first = !std::mem::replace(&mut head.reported, true);
                 self.park(slot);
-                return first.then_some(Event { slot, more: true, outcome });
+                return first.then_some(Event::more(slot, outcome));
             }
             // The listener of a Unix socket, or the receiver of a datagram, is full, say; nothing will tell when it
             // no longer is.
@@ -779,7 +779,7 @@ impl Port {
             (raw, _, Some(errno)) if !going_on && raw.is_retried_after(errno) => Outcome::error(error::CANCELLED),
             _ => outcome,
         };
-        Some(Event { slot, more: false, outcome: self.conclude(slot, outcome) })
+        Some(Event::last(slot, self.conclude(slot, outcome)))
     }
 
     /// Lets a receive wait for a buffer of the pool.
@@ -820,7 +820,7 @@ impl Port {
     /// As `conclude`, for later.
     fn conclude_late(&mut self, slot: u32, outcome: Outcome) {
         let outcome = self.conclude(slot, outcome);
-        self.ready.push_back(Event { slot, more: false, outcome });
+        self.ready.push_back(Event::last(slot, outcome));
     }
 
     /// Takes a finished operation out of its lane, and starts what waited for that.
@@ -1000,7 +1000,7 @@ impl Port {
     /// True when an event is that of an operation on no handle: it is the last one, after which nothing goes on.
     #[inline(always)]
     fn is_over(&self, event: Event) -> bool {
-        self.core.slots.head(event.slot).handle == NONE
+        self.core.slots.head(event.slot()).handle == NONE
     }
 
     /// Concludes and completes such an operation at once.
@@ -1017,7 +1017,7 @@ impl Port {
     /// Makes the completion of an event, and frees the slot if that was its last.
     #[inline(always)]
     fn complete(&mut self, event: Event) -> Completion {
-        let Event { slot, more, outcome } = event;
+        let (slot, more, outcome) = event.parts();
         self.handed_out += 1;
         let Core { slots, pool, .. } = &mut self.core;
         if more {
@@ -1045,7 +1045,7 @@ impl Port {
             self.inbox.collect_if_empty(&mut self.mail);
             while let Some(mail) = self.mail.pop_front() {
                 match mail {
-                    Mail::Finished { slot, outcome } => self.settle_late(Event { slot, more: false, outcome }),
+                    Mail::Finished { slot, outcome } => self.settle_late(Event::last(slot, outcome)),
                     post => posts.push_back(post),
                 }
             }

@@ -144,7 +144,7 @@ impl Iocp {
         let entry = core.handles.entry(head.handle);
         match self.accepts.call_for_one(slot, entry.raw(), &entry.notes) {
             Issued::Done(outcome) if head.raw.goes_on_after(outcome) => {
-                self.work.push_back(Work::Event(Event { slot, more: true, outcome }));
+                self.work.push_back(Work::Event(Event::more(slot, outcome)));
                 self.resume_later(slot);
                 Started::Pending
             }
@@ -183,7 +183,7 @@ impl Iocp {
                 Issued::Pending => {}
                 Issued::Done(outcome) if !outcome.is_error() => {
                     self.resume_later(slot);
-                    return Some(Event { slot, more: true, outcome });
+                    return Some(Event::more(slot, outcome));
                 }
                 // Fewer are enough.
                 Issued::Done(outcome) if outcome.errno().is_some_and(error::is_exhaustion) => {
@@ -225,11 +225,11 @@ impl Iocp {
                 _ => outcome,
             };
             self.accepts.end(slot);
-            return Some(Event { slot, more: false, outcome });
+            return Some(Event::last(slot, outcome));
         }
         if !outcome.is_error() {
             self.resume_later(slot);
-            return Some(Event { slot, more: true, outcome });
+            return Some(Event::more(slot, outcome));
         }
         self.end_with(listener, slot, outcome);
         self.final_event(slot)
@@ -254,6 +254,6 @@ impl Iocp {
         let accepting = &self.accepts.running[&slot];
         let outcome = accepting.verdict.filter(|_| accepting.calls.is_empty() && !accepting.resuming)?;
         self.accepts.end(slot);
-        Some(Event { slot, more: false, outcome })
+        Some(Event::last(slot, outcome))
     }
 }

@@ -117,7 +117,7 @@ impl Iocp {
 
     /// Reports a part of a multishot operation, which then goes on in its turn.
     fn report_and_resume(&mut self, slot: u32, outcome: Outcome) {
-        self.work.push_back(Work::Event(Event { slot, more: true, outcome }));
+        self.work.push_back(Work::Event(Event::more(slot, outcome)));
         self.work.push_back(Work::Resume(slot));
     }
 
@@ -229,7 +229,7 @@ impl Iocp {
         if more {
             self.work.push_back(Work::Resume(slot));
         }
-        Some(Event { slot, more, outcome })
+        Some(Event::new(slot, more, outcome))
     }
 
     /// Goes on with a multishot operation.
@@ -239,7 +239,7 @@ impl Iocp {
             return self.resume_accepts(core, slot);
         }
         if head.state != State::Started {
-            return Some(Event { slot, more: false, outcome: Outcome::error(error::CANCELLED) });
+            return Some(Event::last(slot, Outcome::error(error::CANCELLED)));
         }
         let issued = self.issue(core, slot, Phase::First);
         self.event_of(core, slot, issued)

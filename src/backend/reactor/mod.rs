@@ -389,7 +389,7 @@ impl<S: Selector> Reactor<S> {
         if more && exhausted {
             self.selector.expect(entry.fd(), head.handle, Direction::Read);
         }
-        Some(Event { slot, more, outcome })
+        Some(Event::new(slot, more, outcome))
     }
 
     pub(crate) fn backlog(&mut self) -> usize {

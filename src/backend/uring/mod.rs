@@ -282,7 +282,7 @@ impl Uring {
                     if !raw.is_multi() || !raw.goes_on_after(outcome) {
                         return Started::Done(outcome);
                     }
-                    self.extra.push_back(Event { slot, more: true, outcome });
+                    self.extra.push_back(Event::more(slot, outcome));
                 } else if let RawOp::Connect { .. } = raw
                     && !matches!(core.slots.head(slot).raw, RawOp::Connect { begun: true, .. })
                 {
@@ -410,7 +410,7 @@ impl Uring {
                 Started::Pending => return None,
             },
         };
-        Some(Event { slot, more: cqueue::more(flags), outcome })
+        Some(Event::new(slot, cqueue::more(flags), outcome))
     }
 
     /// An error of the ring: `Done` when it is the operation's, `Pending` when it was submitted again.
@@ -450,21 +450,21 @@ impl Uring {
     #[cold]
     fn polled(&mut self, core: &mut Core, slot: u32, result: i32) -> Option<Event> {
         if result < 0 {
-            return Some(Event { slot, more: false, outcome: Outcome::error(-result) });
+            return Some(Event::last(slot, Outcome::error(-result)));
         }
         let outcome = self.try_now(core, slot);
         if !outcome.errno().is_some_and(error::would_block) {
-            return Some(Event { slot, more: false, outcome });
+            return Some(Event::last(slot, outcome));
         }
         let head = core.slots.head(slot);
         if head.state != State::Started {
-            return Some(Event { slot, more: false, outcome: Outcome::error(error::CANCELLED) });
+            return Some(Event::last(slot, Outcome::error(error::CANCELLED)));
         }
         // It is the receiver of a datagram that is full, and no poll tells when it no longer is.
         let receiver_is_full = head.kind == Some(Kind::Datagram) && head.raw.sends();
         if receiver_is_full || result == HALF_CLOSED {
             // A poll would not wait: the port retries.
-            return Some(Event { slot, more: false, outcome });
+            return Some(Event::last(slot, outcome));
         }
         self.poll_for(core, slot);
         None
