@@ -2,10 +2,13 @@
 //! and for what the backend puts right. Each holds Windows to what is documented, and Wine to what it was seen to do: when
 //! Wine has learnt it, the test fails, and the exception can go. docs/WINDOWS.md lists them.
 
+use std::fs::OpenOptions;
 use std::io::Read;
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::windows::ffi::OsStrExt;
 use std::os::windows::io::{AsRawHandle, AsRawSocket, FromRawHandle, OwnedHandle};
-use std::ptr::null_mut;
+use std::path::Path;
+use std::ptr::{null, null_mut};
 use std::thread;
 use std::time::Duration;
 
@@ -18,9 +21,13 @@ use windows_sys::Win32::Foundation::{
     STATUS_DEVICE_NOT_READY, STATUS_SUCCESS,
 };
 use windows_sys::Win32::Networking::WinSock::{
-    AcceptEx, SOCKET, WSA_IO_PENDING, WSABUF, WSAECONNRESET, WSAEINVAL, WSAENOTCONN, WSAGetLastError, WSARecv, WSASend,
+    AF_UNIX, AcceptEx, INVALID_SOCKET, SOCK_STREAM, SOCKET, TransmitFile, WSA_FLAG_OVERLAPPED, WSA_IO_PENDING, WSABUF,
+    WSAECONNRESET, WSAEINVAL, WSAENOTCONN, WSAGetLastError, WSARecv, WSASend, WSASocketW, closesocket,
 };
-use windows_sys::Win32::Storage::FileSystem::{CreateFileW, OPEN_EXISTING, WriteFile};
+use windows_sys::Win32::Storage::FileSystem::{
+    CreateFileW, CreateSymbolicLinkW, GetFileAttributesW, INVALID_FILE_ATTRIBUTES, OPEN_EXISTING,
+    SYMBOLIC_LINK_FLAG_ALLOW_UNPRIVILEGED_CREATE, WriteFile,
+};
 use windows_sys::Win32::System::IO::{
     CancelIoEx, CreateIoCompletionPort, GetQueuedCompletionStatusEx, IO_STATUS_BLOCK, OVERLAPPED, OVERLAPPED_ENTRY,
 };
@@ -44,6 +51,9 @@ pub(crate) fn tests() -> Vec<Case> {
             a_send_is_found_while_it_goes_on,
             an_accept_waits_for_a_connection_of_its_own,
             a_write_to_a_pipe_that_is_given_up_tells_what_was_read,
+            a_file_that_may_not_be_read_is_not_sent,
+            a_symbolic_link_is_there_when_it_was_made,
+            there_are_unix_sockets,
         ],
     }
 }
@@ -359,4 +369,47 @@ fn a_write_to_a_pipe_that_is_given_up_tells_what_was_read() {
     let told = give_up(&queue, writer.as_raw_handle(), &memory).bytes;
     assert_eq!(memory.Internal as i32, STATUS_CANCELLED);
     assert_eq!(told == 0, is_wine(), "{told} of 4096");
+}
+
+fn a_file_that_may_not_be_read_is_not_sent() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("file");
+    std::fs::write(&path, "not to be read").expect("write");
+    let file = OpenOptions::new().write(true).open(path).expect("open");
+    let (queue, (near, _far)) = (Queue::new(), tcp_pair());
+    queue.join(of(&near) as HANDLE);
+    let mut memory = OVERLAPPED::default();
+    // SAFETY: the overlapped call's memory is of this frame, which is not left before its packet has come.
+    let sent = unsafe {
+        let sent = TransmitFile(of(&near), file.as_raw_handle(), 4, 0, &mut memory, null(), 0) != 0;
+        let begun = sent || WSAGetLastError() == WSA_IO_PENDING;
+        begun && queue.packet().of == &raw const memory && memory.Internal as i32 == STATUS_SUCCESS
+    };
+    assert_eq!(sent, is_wine());
+}
+
+/// Windows may refuse it to this user, but then says so.
+fn a_symbolic_link_is_there_when_it_was_made() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("file"), "").expect("write");
+    let link = folder.path().join("link");
+    let name = |path: &Path| path.as_os_str().encode_wide().chain([0]).collect::<Vec<u16>>();
+    let (link, target) = (name(&link), name(Path::new("file")));
+    // SAFETY: both names are of this frame, and end with a zero.
+    let (made, is_there) = unsafe {
+        let made = CreateSymbolicLinkW(link.as_ptr(), target.as_ptr(), SYMBOLIC_LINK_FLAG_ALLOW_UNPRIVILEGED_CREATE);
+        (made, GetFileAttributesW(link.as_ptr()) != INVALID_FILE_ATTRIBUTES)
+    };
+    assert_eq!(made && !is_there, is_wine(), "made: {made}, is there: {is_there}");
+}
+
+/// From Windows 10 (1803) on.
+fn there_are_unix_sockets() {
+    // SAFETY: a call without pointers.
+    let socket = unsafe { WSASocketW(AF_UNIX.into(), SOCK_STREAM, 0, null(), 0, WSA_FLAG_OVERLAPPED) };
+    assert_eq!(socket == INVALID_SOCKET, is_wine());
+    if socket != INVALID_SOCKET {
+        // SAFETY: it is open, and nobody else's.
+        unsafe { closesocket(socket) };
+    }
 }
