@@ -2,6 +2,7 @@
 //! The program `anyport-bench` is its command line.
 
 pub mod calls;
+mod cause;
 pub mod cells;
 mod download;
 mod http;

@@ -3,33 +3,27 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{FromRawFd, IntoRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyport::{Backend, Port, Token, op};
 use compio::buf::{BufResult, IoBuf, IoBufMut, SetLen};
 use compio::io::{AsyncReadAt, AsyncWriteAtExt};
+use io_uring::{opcode, squeue, types};
 use measure::clock::process_cpu;
 use measure::contest::{Contest, Contestant, Sample};
 use measure::file::{Reads, check, create, open, pinned, reads, timed};
 use measure::plan::Plan;
 use measure::raw::block::{BLOCK, Block};
+use measure::raw::channel::inbox;
+use measure::raw::ring;
 use std::cell::RefCell;
 
-use super::{Cause, compio, on_ring, peer, tokio};
-
-/// Why a loop that reads one by one, with no queue, stays ahead where all is in the page cache.
-pub(super) const CACHED: Cause = Cause {
-    cell: "file: random reads of 4096 B from the page cache",
-    who: &["anyport, epoll", "anyport, poll"],
-    with: "by hand, pread one by one",
-    why: "A loop that calls pread(2) waits for the disk when it has to; a port must not, and asks by preadv2(2) with \
-          RWF_NOWAIT. Measured apart, that call alone makes two thirds of the difference. The rest is the way through the \
-          queue, about what a nop takes (see there).",
-};
+use super::{compio, on_ring, peer, tokio};
 
 pub(super) fn contests(plan: &Plan) -> io::Result<Vec<Contest<'_>>> {
     let file = Rc::new(create()?);
@@ -137,16 +131,15 @@ fn with_compio(file: File, depth: usize, blocks: &mut dyn Iterator<Item = u64>) 
 
 /// A block appended and made durable, one after the other.
 fn journal(plan: &Plan) -> Contest<'_> {
-    let mut contestants = vec![Contestant::by_hand("by hand, pwrite + fdatasync", move || {
-        pinned(plan, || {
-            append(plan, |file, mut blocks| {
-                (&mut blocks).try_for_each(|at| {
-                    file.write_all_at(&[1; BLOCK], at)?;
-                    file.sync_data()
-                })
-            })
-        })
-    })];
+    let mut contestants = vec![
+        Contestant::by_hand("by hand, pwrite + fdatasync", move || {
+            pinned(plan, || append(plan, |file, mut blocks| (&mut blocks).try_for_each(|at| write_and_sync(file, at))))
+        }),
+        // Its thread inherits the pinning, or may run anywhere, as those of a pool.
+        Contestant::by_hand("by hand, on another thread of the core", move || pinned(plan, || append(plan, by_thread))),
+        Contestant::by_hand("by hand, on another thread", move || append(plan, by_thread)),
+        on_ring("by hand, io_uring", move || pinned(plan, || append(plan, by_ring))),
+    ];
     contestants.push(peer("tokio", move || {
         append(plan, |file, blocks| {
             tokio()?.block_on(async {
@@ -207,6 +200,59 @@ fn append(
     work(&file, &mut offsets)?;
     let (wall, cpu) = (start.elapsed(), process_cpu() - cpu);
     Ok(Sample::of(file.metadata()?.len() as usize / BLOCK, wall, cpu))
+}
+
+fn write_and_sync(file: &File, at: u64) -> io::Result<()> {
+    file.write_all_at(&[1; BLOCK], at)?;
+    file.sync_data()
+}
+
+/// As a loop does it that must not wait for a disk: each block is handed to a thread, and the answer rings a bell.
+fn by_thread(file: &File, offsets: &mut dyn Iterator<Item = u64>) -> io::Result<()> {
+    let (send, receive) = mpsc::channel();
+    let (answers, inbox) = inbox()?;
+    thread::scope(move |scope| {
+        scope.spawn(move || {
+            receive.into_iter().try_for_each(|at| {
+                let failed = write_and_sync(file, at).err();
+                answers.post(failed.map_or(0, |error| error.raw_os_error().unwrap_or(libc::EIO) as u64))
+            })
+        });
+        for at in offsets {
+            send.send(at).map_err(io::Error::other)?;
+            let mut error = 0;
+            inbox.receive(|answer| {
+                error = answer as i32;
+                true
+            })?;
+            if error != 0 {
+                return Err(io::Error::from_raw_os_error(error));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// On a bare ring: a write and, when it is done, its sync, as on a port. The kernel hands the sync to a thread of its own.
+fn by_ring(file: &File, offsets: &mut dyn Iterator<Item = u64>) -> io::Result<()> {
+    /// At an address that lives longer than any ring.
+    static ONES: [u8; BLOCK] = [1; BLOCK];
+    let mut ring = ring::bare(1)?;
+    let fd = types::Fd(file.as_raw_fd());
+    let mut done = |entry: squeue::Entry| {
+        // SAFETY: `ONES` is all that an entry points to; it is never written to and never gone.
+        unsafe { ring::push(&mut ring.submission(), &entry)? };
+        ring::enter(&ring, 1)?;
+        let completion = ring.completion().next().ok_or(io::ErrorKind::UnexpectedEof)?;
+        ring::result(completion.result())
+    };
+    for at in offsets {
+        if done(opcode::Write::new(fd, ONES.as_ptr(), BLOCK as u32).offset(at).build())? != BLOCK {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        done(opcode::Fsync::new(fd).flags(types::FsyncFlags::DATASYNC).build())?;
+    }
+    Ok(())
 }
 
 fn by_port(backend: Backend, file: &File, offsets: &mut dyn Iterator<Item = u64>) -> io::Result<()> {

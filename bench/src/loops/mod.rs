@@ -13,24 +13,6 @@ use std::io;
 use measure::contest::{Contest, Contestant, Number, Sample};
 use measure::plan::Plan;
 
-/// Why Anyport is behind somebody in a cell: what somebody has measured, never a guess. How far it is behind, a run tells.
-pub(crate) struct Cause {
-    /// How the cell's title begins.
-    cell: &'static str,
-    /// Who of Anyport is behind.
-    who: &'static [&'static str],
-    /// Who is ahead.
-    with: &'static str,
-    why: &'static str,
-}
-
-/// Why `who` is behind `with` in the cell of this title, if that has been measured.
-pub(crate) fn cause(title: &str, who: &str, with: &str) -> Option<&'static str> {
-    const CAUSES: &[Cause] = &[files::CACHED];
-    let fits = |cause: &&Cause| title.starts_with(cause.cell) && cause.who.contains(&who) && cause.with == with;
-    CAUSES.iter().find(fits).map(|cause| cause.why)
-}
-
 /// All of them, and by which number each is judged.
 pub(crate) fn contests(plan: &Plan) -> io::Result<Vec<(Contest<'_>, Number)>> {
     let [arm, fire] = timers::contests(plan);
@@ -68,22 +50,4 @@ fn compio() -> io::Result<compio::runtime::Runtime> {
 /// tokio's runtime for one thread.
 fn tokio() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use measure::affinity::Cores;
-
-    #[test]
-    fn a_cause_belongs_to_a_cell_and_to_who_is_in_it() {
-        let plan = Plan { quick: true, rounds: 1, cores: Cores::choose().unwrap(), backends: vec![] };
-        let contests = contests(&plan).unwrap();
-        let causes = contests.iter().flat_map(|(contest, _)| {
-            let title = format!("{}: {}", contest.benchmark, contest.work);
-            contest.contestants.iter().filter_map(move |contestant| cause(&title, "anyport, epoll", &contestant.name))
-        });
-        // One loop at three depths.
-        assert_eq!(causes.collect::<Vec<_>>(), [files::CACHED.why; 3]);
-    }
 }

@@ -12,7 +12,7 @@ use measure::report::{Cell, nanoseconds};
 use measure::stats::Order;
 use serde::Serialize;
 
-use crate::loops;
+use crate::cause::cause;
 use crate::verdict::{Comparison, Verdict, cost_of};
 
 /// Everything that there is to show.
@@ -82,7 +82,7 @@ impl Page {
             let (own, other) = (cost(&comparison.name)?, cost(&comparison.with)?);
             let what =
                 format!("{}: {}; {own} against {other} of {}.", shown.title(), in_words(comparison), shown.measure());
-            let why = loops::cause(&shown.title(), &comparison.name, &comparison.with);
+            let why = cause(&shown.title(), &comparison.name, &comparison.with);
             let why = why.unwrap_or("The cause has not been measured.");
             Some(Remainder { what, why })
         });

@@ -1,0 +1,90 @@
+//! Why Anyport is behind somebody in a cell: what somebody has measured, never a guess. How far it is behind, a run tells.
+
+/// Why it is so in the cells of a kind.
+struct Cause {
+    /// How the cell's title begins.
+    cell: &'static str,
+    /// Who of Anyport is behind.
+    who: &'static [&'static str],
+    /// Who is ahead.
+    with: &'static [&'static str],
+    why: &'static str,
+}
+
+const CAUSES: &[Cause] = &[
+    Cause {
+        cell: "udp: a flood of datagrams",
+        who: &["anyport, epoll", "anyport, poll"],
+        with: &["by hand, epoll", "mio"],
+        why: "Both loops make the same calls. Measured apart, on receives that find a datagram, the port's own work on each \
+              - a receive submitted with its buffer, and a completion that brings the buffer and the sender's address - \
+              is about the whole of the difference.",
+    },
+    Cause {
+        cell: "file: random reads of 4096 B from the page cache",
+        who: &["anyport, epoll", "anyport, poll"],
+        with: &["by hand, pread one by one"],
+        why: "A loop that calls pread(2) waits for the disk when it has to; a port must not, and asks by preadv2(2) with \
+              RWF_NOWAIT. Measured apart, that call alone makes two thirds of the difference. The rest is the way through \
+              the queue, about what a nop takes (see there).",
+    },
+    Cause {
+        cell: "file: random reads of 4096 B from the page cache",
+        who: &["anyport, io_uring"],
+        with: &["by hand, pread one by one"],
+        why: "A loop that calls pread(2) waits for the disk when it has to, and needs no queue. A port must not wait, and \
+              what a ring takes for each request, whoever fills it, the same table has: by hand, io_uring. The port's own \
+              part is what Anyport takes more than that.",
+    },
+    Cause {
+        cell: "file: append 4096 B and sync",
+        who: &["anyport, io_uring"],
+        with: &["by hand, pwrite + fdatasync", "by hand, on another thread of the core"],
+        why: "Who calls fdatasync(2) sleeps until the disk is done. A port's thread must not, so the kernel hands the sync of \
+              a ring to a thread of its own, which wakes the port's when it is done. The same table has what that takes \
+              with nothing in between: by hand, io_uring. It also has what it takes to hand all to another thread and no \
+              ring: little on the same core, more where another core has to wake.",
+    },
+];
+
+/// Why `who` is behind `with` in the cell of this title, if that has been measured.
+pub(crate) fn cause(title: &str, who: &str, with: &str) -> Option<&'static str> {
+    let fits = |cause: &&Cause| title.starts_with(cause.cell) && cause.who.contains(&who) && cause.with.contains(&with);
+    CAUSES.iter().find(fits).map(|cause| cause.why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cells, loops};
+    use anyport::Backend;
+    use measure::affinity::Cores;
+    use measure::plan::{Candidate, Plan};
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    #[test]
+    fn a_cause_belongs_to_cells_and_to_who_is_in_them() {
+        let cores = Cores::choose().unwrap();
+        let backends = Backend::ALL.iter().copied().map(Candidate::check).collect();
+        let plan = Plan { quick: false, rounds: 1, cores, backends };
+        let setting =
+            cells::Setting { program: PathBuf::new(), cores, rounds: 1, window: Duration::from_millis(1), who: None };
+        let tasks = cells::tasks(false);
+        let loops = loops::contests(&plan).unwrap().into_iter().map(|(contest, _)| contest);
+        let contests: Vec<_> = tasks.iter().map(|task| task.contest(&setting)).chain(loops).collect();
+
+        // The flood; reads at three depths, twice; the journal.
+        let expected = [1, 3, 3, 1];
+        assert_eq!(CAUSES.len(), expected.len());
+        for (known, expected) in CAUSES.iter().zip(expected) {
+            let pairs = || known.who.iter().flat_map(|who| known.with.iter().map(move |with| (*who, *with)));
+            let told = contests.iter().filter(|contest| {
+                let title = format!("{}: {}", contest.benchmark, contest.work);
+                let here = |name| contest.contestants.iter().any(|contestant| contestant.name == name);
+                pairs().all(|(who, with)| here(who) && here(with) && cause(&title, who, with) == Some(known.why))
+            });
+            assert_eq!(told.count(), expected, "{}", known.cell);
+        }
+    }
+}
