@@ -1,7 +1,8 @@
 //! A contest: several ways to do the same work, measured in turn, round after round.
 //!
-//! A machine's speed drifts while a benchmark runs. So contestants take turns (A B C A B C ...), and a ratio is
-//! formed within a round, between neighbours in time; only then does the median over the rounds come in.
+//! A machine's speed drifts while a benchmark runs. So contestants take turns (A B C A B C ...), each right behind
+//! whom it is compared with, and a ratio is formed within a round, between neighbours in time; only then does the median
+//! over the rounds come in.
 
 use std::io;
 use std::time::Duration;
@@ -122,7 +123,7 @@ pub struct Contest<'a> {
     pub unit: &'static str,
     /// How often each contestant has its turn.
     pub rounds: usize,
-    /// In the order of their turns.
+    /// In the order of the report.
     pub contestants: Vec<Contestant<'a>>,
 }
 
@@ -132,12 +133,21 @@ impl Contest<'_> {
         (self.rounds * self.contestants.len()) as u64
     }
 
+    /// The places in the order of turns: who is compared with somebody follows them.
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<_> = (0..self.contestants.len()).collect();
+        order.sort_by_key(|&place| self.contestants[place].against.map_or(place, |against| against.place));
+        order
+    }
+
     /// Runs all rounds. A contestant that fails is out of the rest of the contest, and the report says why.
     pub fn run(mut self, progress: &ProgressBar) -> Cell {
         let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); self.contestants.len()];
         let mut out: Vec<Option<Outcome>> = vec![None; self.contestants.len()];
+        let order = self.order();
         for _ in 0..self.rounds {
-            for (place, contestant) in self.contestants.iter_mut().enumerate() {
+            for &place in &order {
+                let contestant = &mut self.contestants[place];
                 progress.set_message(format!("{}: {}", self.benchmark, contestant.name));
                 match &mut contestant.turn {
                     Err(why) => out[place] = Some(Outcome::Skipped(why.clone())),
@@ -249,17 +259,17 @@ mod tests {
     }
 
     #[test]
-    fn contestants_take_turns() {
+    fn contestants_take_turns_behind_whom_they_are_compared_with() {
         let order = std::cell::RefCell::new(String::new());
-        let turn = |letter| {
+        let turn = |letter, against| {
             let order = &order;
-            contestant("x", None, None, move || {
+            contestant("x", against, None, move || {
                 order.borrow_mut().push(letter);
                 Ok(sample(1.0))
             })
         };
-        contest(3, vec![turn('a'), turn('b')]);
-        assert_eq!(*order.borrow(), "ababab");
+        contest(2, vec![turn('a', None), turn('b', None), turn('c', Some(against(Number::Rate)))]);
+        assert_eq!(*order.borrow(), "acbacb");
     }
 
     #[test]

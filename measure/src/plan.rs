@@ -34,6 +34,12 @@ impl Plan {
         Duration::from_millis(least).max(CPU_TICK * steps)
     }
 
+    /// How many turns such a window is cut into where more and shorter ones do as well: what is compared is nearer in time.
+    pub fn cuts(&self) -> u32 {
+        let least = Duration::from_millis(100).max(CPU_TICK * 64);
+        (self.window().as_nanos() / least.as_nanos()).max(1) as u32
+    }
+
     /// How many operations one turn measures, when it goes by their number: `full`, or a tenth of it. Under Wine, where
     /// every system call asks another process, a tenth of that.
     pub fn scaled(&self, full: usize) -> usize {
