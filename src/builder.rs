@@ -62,7 +62,8 @@ impl Builder {
 
     /// The pool that pooled receives take from: `buffers` (at most 32768; io_uring rounds up to a
     /// power of two) of `size` bytes each; 256 of 16 KiB unless set. Its memory is mapped at the first
-    /// pooled receive.
+    /// pooled receive. [`RecvFromPooledMulti`](crate::op::RecvFromPooledMulti) takes from a second one of the same measure,
+    /// which is mapped at the first of these.
     pub fn pool(mut self, buffers: u16, size: usize) -> Builder {
         (self.pool_buffers, self.pool_size) = (buffers, size);
         self

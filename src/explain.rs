@@ -170,7 +170,7 @@ pub struct Explanation {
 }
 
 /// One of each operation, as a backend is asked about it.
-fn samples() -> [(&'static str, RawOp); 25] {
+fn samples() -> [(&'static str, RawOp); 27] {
     let (buf, scratch) = (ptr::null_mut(), ptr::null_mut());
     [
         ("nop", RawOp::Nop),
@@ -183,6 +183,8 @@ fn samples() -> [(&'static str, RawOp); 25] {
         ("recv-from", RawOp::RecvMsg { scratch }),
         ("recv, pooled", RawOp::RecvPooled { multi: false }),
         ("recv, pooled multishot", RawOp::RecvPooled { multi: true }),
+        ("recv-from, pooled", RawOp::RecvFromPooled { scratch }),
+        ("recv-from, pooled multishot", RawOp::RecvFromPooledMulti),
         ("send", RawOp::Send { buf, len: 1, all: false }),
         ("send-all", RawOp::Send { buf, len: 1, all: true }),
         ("send, vectored", RawOp::SendMsg { scratch }),

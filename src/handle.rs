@@ -160,14 +160,10 @@ impl Entry {
             (RawOp::Connect { .. }, None) => self.failure = 0,
             (RawOp::Connect { .. }, Some(errno)) if error::is_unreached(errno) => self.failure = error::NOT_CONNECTED,
             (_, Some(errno)) if error::is_broken(errno) => self.failure = errno,
-            (RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::RecvPooled { .. }, Some(errno))
-                if error::is_unconnected(errno) =>
-            {
+            (raw, Some(errno)) if raw.receives() && error::is_unconnected(errno) => {
                 return Outcome::error(error::NOT_CONNECTED);
             }
-            (RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::RecvPooled { .. }, None) if self.failure != 0 => {
-                return Outcome::error(self.failure);
-            }
+            (raw, None) if raw.receives() && self.failure != 0 => return Outcome::error(self.failure),
             _ => {}
         }
         outcome

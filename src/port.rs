@@ -518,7 +518,8 @@ impl Port {
 
     /// True when there are buffers for operations that wait for one.
     fn may_feed(&self) -> bool {
-        !self.starved.is_empty() && self.core.pool.available() > 0
+        !self.starved.plain.is_empty() && self.core.pool.available() > 0
+            || !self.starved.named.is_empty() && self.core.pool.named().available() > 0
     }
 
     #[inline]
@@ -612,10 +613,11 @@ impl Port {
         let head = self.core.slots.head_mut(slot);
         match head.raw {
             RawOp::RecvPooled { .. } | RawOp::Accept { .. }
-                if head.state == State::Cancelling || !self.starved.is_idle() =>
+                if head.state == State::Cancelling || !self.starved.plain.is_idle() =>
             {
                 self.start_in_turn(slot)
             }
+            RawOp::RecvFromPooled { .. } | RawOp::RecvFromPooledMulti => self.start_in_turn(slot),
             _ => self.hand_over(slot),
         }
     }
@@ -624,10 +626,11 @@ impl Port {
     #[inline(never)]
     fn start_in_turn(&mut self, slot: u32) {
         let head = self.core.slots.head(slot);
-        let pooled = matches!(head.raw, RawOp::RecvPooled { .. });
         if head.state == State::Cancelling {
             self.conclude_late(slot, Outcome::error(error::CANCELLED));
-        } else if pooled && self.starved.has_claims_on(self.core.pool.available()) {
+        } else if head.raw.is_pooled()
+            && self.starved.of(&head.raw).has_claims_on(self.core.pool.of(&head.raw).available())
+        {
             self.starve(slot);
         } else {
             self.hand_over(slot);
@@ -757,7 +760,7 @@ impl Port {
                 return None;
             }
             (RawOp::Bring { .. }, Some(_), _) => Outcome::error(error::CANCELLED),
-            (RawOp::RecvPooled { .. }, _, Some(error::NO_BUFFER)) if going_on => {
+            (raw, _, Some(error::NO_BUFFER)) if going_on && raw.is_pooled() => {
                 self.starve(slot);
                 return None;
             }
@@ -786,11 +789,12 @@ impl Port {
     fn starve(&mut self, slot: u32) {
         let id = self.core.slots.id(slot);
         let head = self.core.slots.head_mut(slot);
+        let line = self.starved.of(&head.raw);
         if head.number != 0 {
-            self.starved.has_tried();
+            line.has_tried();
         }
         head.state = State::Parked;
-        head.number = self.starved.wait(head.number, id);
+        head.number = line.wait(head.number, id);
     }
 
     /// Lets others have their turn before an operation goes on.
@@ -938,8 +942,14 @@ impl Port {
     fn serve_time_and_buffers(&mut self) -> Option<u64> {
         // As many as there are buffers; who then finds nothing to receive leaves his to the next.
         for _ in 0..self.core.pool.available() {
-            let Some(id) = self.starved.next() else { break };
+            let Some(id) = self.starved.plain.next() else { break };
             self.resume(id);
+        }
+        if !self.starved.named.is_empty() {
+            for _ in 0..self.core.pool.named().available() {
+                let Some(id) = self.starved.named.next() else { break };
+                self.resume(id);
+            }
         }
         for _ in 0..self.yielding.len() {
             let Some(id) = self.yielding.pop_front() else { break };
@@ -967,8 +977,9 @@ impl Port {
         if let Some(slot) = self.core.slots.find(id)
             && self.core.slots.head(slot).state == State::Parked
         {
-            if self.core.slots.head(slot).number != 0 {
-                self.starved.tries();
+            let head = self.core.slots.head(slot);
+            if head.number != 0 {
+                self.starved.of(&head.raw).tries();
             }
             self.hand_over(slot);
         }
@@ -1073,8 +1084,9 @@ fn may_go_on(head: &Head, outcome: Outcome) -> bool {
     let by_nature = match head.raw {
         RawOp::Send { all: true, len, .. } => head.transferred != 0 || outcome != Outcome::done(len),
         RawOp::RecvPooled { multi } => multi || outcome.is_error(),
+        RawOp::RecvFromPooled { .. } => outcome.is_error(),
         RawOp::Accept { multi } => multi,
-        RawOp::Connect { .. } | RawOp::SendFile { .. } | RawOp::Bring { .. } => true,
+        RawOp::Connect { .. } | RawOp::SendFile { .. } | RawOp::Bring { .. } | RawOp::RecvFromPooledMulti => true,
         _ => false,
     };
     by_nature || outcome.errno().is_some_and(error::would_block)
@@ -1086,7 +1098,7 @@ fn has_tried(head: &mut Head, starved: &mut Starved) {
     if head.number != 0 {
         head.number = 0;
         if head.state != State::Parked {
-            starved.has_tried();
+            starved.of(&head.raw).has_tried();
         }
     }
 }
@@ -1109,7 +1121,8 @@ fn completion(
             nonblocking: head.polled || engine.backend() != Backend::Uring,
         },
         RawOp::Open { .. } => Means::Opened,
-        RawOp::RecvPooled { .. } => Means::Buffer(pool.clone()),
+        RawOp::RecvPooled { .. } | RawOp::RecvFromPooled { .. } => Means::Buffer(pool.clone()),
+        RawOp::RecvFromPooledMulti => Means::Buffer(pool.named().clone()),
         _ => Means::Count,
     };
     Completion {

@@ -4,13 +4,30 @@
 //! then finds the pool empty once more (others can be faster: a kernel hands buffers out as data comes, and a multishot
 //! receive takes what it can get) keeps its number until it has had a buffer. Who asks meanwhile queues behind them.
 //!
-//! Used by the port alone, which keeps an operation's number in its slot's head; 0 is no number.
+//! There is such a line for each pool. Used by the port alone, which keeps an operation's number in its slot's head; 0 is no number.
 
+use crate::op::raw::RawOp;
 use crate::slot::OpId;
 use std::collections::VecDeque;
 
+/// The lines of a port.
 #[derive(Default)]
 pub(crate) struct Starved {
+    pub(crate) plain: Line,
+    /// For buffers with names.
+    pub(crate) named: Line,
+}
+
+impl Starved {
+    /// The line that an operation stands in.
+    #[inline]
+    pub(crate) fn of(&mut self, raw: &RawOp) -> &mut Line {
+        if let RawOp::RecvFromPooledMulti = raw { &mut self.named } else { &mut self.plain }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Line {
     /// By their numbers, which ascend. Some may have been given up meanwhile.
     waiting: VecDeque<(u64, OpId)>,
     last: u64,
@@ -18,7 +35,7 @@ pub(crate) struct Starved {
     trying: usize,
 }
 
-impl Starved {
+impl Line {
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

@@ -7,6 +7,7 @@
 use super::quirks;
 use super::send_file::{bring, send_next};
 use crate::buf::pool::Pool;
+use crate::buf::sender::Sender;
 use crate::error;
 use crate::handle::Kind;
 use crate::op::raw::{Direction, MAX_TRANSFER, RawOp};
@@ -175,6 +176,48 @@ fn receive_pooled(fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Outcome {
     }
 }
 
+/// The same with the sender's name. A datagram keeps its buffer though it is empty if `keeps` says so.
+fn receive_from(
+    fd: BorrowedFd<'_>,
+    pool: &Pool,
+    name: impl FnOnce(u16) -> (*mut libc::sockaddr, *mut libc::socklen_t),
+    keeps: impl FnOnce(u16) -> bool,
+) -> Outcome {
+    let index = match pool.take() {
+        Ok(Some(index)) => index,
+        Ok(None) => return Outcome::error(error::NO_BUFFER),
+        Err(error) => return error.into(),
+    };
+    let (address, size) = pool.room(index);
+    let (name, len) = name(index);
+    let (fd, size) = (fd.as_raw_fd(), size.min(MAX_TRANSFER));
+    // SAFETY: the pool has just given this buffer out, to nobody but this call; the name's room is as long as is said there.
+    let outcome = again_c(|| unsafe { libc::recvfrom(fd, address.cast(), size, libc::MSG_DONTWAIT, name, len) });
+    match outcome.value() {
+        Some(n) if n > 0 || keeps(index) => Outcome::in_buffer(n, index),
+        _ => {
+            pool.give_back(index);
+            outcome
+        }
+    }
+}
+
+/// Receives a datagram of many: the name goes to the front of its buffer.
+fn receive_named(fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Outcome {
+    let name = |index| {
+        // SAFETY: the buffer has just been taken, with what is in front of it.
+        let (name, len) = unsafe { Sender::expect(pool.sender(index)) };
+        (name.cast(), len)
+    };
+    // SAFETY: as above; the call is over.
+    receive_from(fd, pool, name, |index| is_datagram(fd, kind, unsafe { &*pool.sender(index) }))
+}
+
+/// Whether an empty receive has had a datagram, and not found an end.
+pub(super) fn is_datagram(fd: BorrowedFd<'_>, kind: Kind, sender: &Sender) -> bool {
+    kind == Kind::Datagram && (sender.is_named() || quirks::has_unnamed_senders(fd))
+}
+
 /// Carries `raw` out on `fd` if that is possible at once; `EAGAIN` if not. An empty pool is `ENOBUFS`.
 // The calls of a busy stream are inlined into the port's loop: the kernel's own calls probably push out what the
 // processor remembers of ours, so that it foresees no return that follows a system call (samples pile up behind them).
@@ -191,13 +234,13 @@ pub(crate) fn perform(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind, pool: &Po
             let bytes = unsafe { bytes(buf, len) };
             sent(kind, again(|| rustix::net::send(fd, bytes, SendFlags::DONTWAIT | quirks::NO_SIGNAL)))
         }
-        _ => perform_seldom(raw, fd, kind),
+        _ => perform_seldom(raw, fd, kind, pool),
     }
 }
 
 /// The same for the other operations.
 #[inline(never)]
-fn perform_seldom(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind) -> Outcome {
+fn perform_seldom(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Outcome {
     // SAFETY (of each block below): pointers in a RawOp lead into its payload, which stays in place
     // and is nobody else's until the operation is over (slot.rs, the list of states).
     match *raw {
@@ -223,6 +266,12 @@ fn perform_seldom(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind) -> Outcome {
             // SAFETY: as above.
             again_c(|| unsafe { libc::readv(fd.as_raw_fd(), list, count as _) })
         }
+        RawOp::RecvFromPooled { scratch } => {
+            // SAFETY: see above.
+            let scratch = unsafe { &mut *scratch };
+            receive_from(fd, pool, |_| scratch.name_mut(), |_| false)
+        }
+        RawOp::RecvFromPooledMulti => receive_named(fd, kind, pool.named()),
         RawOp::SendMsg { scratch } => {
             // SAFETY: see above; the header points to the payload's buffers.
             let scratch = unsafe { &mut *scratch };

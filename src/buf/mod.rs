@@ -32,6 +32,7 @@
 #[cfg(feature = "bytes")]
 mod bytes;
 pub(crate) mod pool;
+pub(crate) mod sender;
 mod slice;
 mod vectored;
 

@@ -6,10 +6,16 @@
 //! last in first out, so a hot buffer stays in cache), or a ring shared with the kernel (io_uring's
 //! provided buffers), to which a dropped buffer is published again.
 //!
+//! Multishot receives that tell the sender take from a second pool of the same measure, with room for the sender's name
+//! in front of each buffer: a kernel that picks buffers by itself needs the two kinds apart.
+//!
 //! Invariant: each index is in exactly one place: free (stack or ring), or in one `PoolBuf`.
 
+use super::sender::{Sender, unnamed};
 use super::{IoBuf, IoBufMut};
+use crate::op::raw::RawOp;
 use crate::sys::Mapping;
+use socket2::SockAddr;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io;
@@ -26,23 +32,51 @@ pub(crate) trait Ring {
 pub(crate) struct Pool {
     buffers: u16,
     size: usize,
+    /// Bytes in front of each buffer: a [`Sender`], or none.
+    front: usize,
     /// Mapped at the first use, so that a port without pooled receives has no such memory.
-    memory: OnceCell<Mapping>,
+    memory: OnceCell<Memory>,
     free: RefCell<Vec<u16>>,
     ring: OnceCell<Box<dyn Ring>>,
     available: Cell<usize>,
+    /// The pool of buffers with names in front, made when it is first asked for.
+    named: OnceCell<Rc<Pool>>,
+}
+
+/// The memory of all buffers.
+struct Memory {
+    _mapping: Mapping,
+    /// Where the first buffer begins, behind what is in front of it.
+    first: *mut u8,
 }
 
 impl Pool {
     pub(crate) fn new(buffers: u16, size: usize) -> Rc<Pool> {
+        Pool::behind(0, buffers, size)
+    }
+
+    fn behind(front: usize, buffers: u16, size: usize) -> Rc<Pool> {
         Rc::new(Pool {
             buffers,
             size,
+            front,
             memory: OnceCell::new(),
             free: RefCell::default(),
             ring: OnceCell::new(),
             available: Cell::new(usize::from(buffers)),
+            named: OnceCell::new(),
         })
+    }
+
+    /// The pool of the same measure whose buffers have room for a [`Sender`] in front.
+    pub(crate) fn named(&self) -> &Rc<Pool> {
+        self.named.get_or_init(|| Pool::behind(size_of::<Sender>(), self.buffers, self.size))
+    }
+
+    /// The pool that an operation takes from: this one, or that of buffers with names.
+    #[inline]
+    pub(crate) fn of<'a>(self: &'a Rc<Self>, raw: &RawOp) -> &'a Rc<Pool> {
+        if let RawOp::RecvFromPooledMulti = raw { self.named() } else { self }
     }
 
     #[cfg(target_os = "linux")]
@@ -64,17 +98,19 @@ impl Pool {
     /// places of the cache, and small messages push each other out of it.
     fn stride(&self) -> usize {
         const LINE: usize = 64;
-        self.size.next_multiple_of(LINE) + LINE
+        self.front + self.size.next_multiple_of(LINE) + LINE
     }
 
     /// Maps the memory if that has not happened yet.
-    fn memory(&self) -> io::Result<&Mapping> {
+    fn memory(&self) -> io::Result<&Memory> {
         if self.memory.get().is_none() {
             let mapping = Mapping::anonymous(usize::from(self.buffers) * self.stride())?;
             if self.ring.get().is_none() {
                 *self.free.borrow_mut() = (0..self.buffers).rev().collect();
             }
-            let _ = self.memory.set(mapping);
+            // SAFETY: the front of the first buffer is within the mapping.
+            let first = unsafe { mapping.as_ptr().add(self.front) };
+            let _ = self.memory.set(Memory { _mapping: mapping, first });
         }
         Ok(self.memory.get().expect("just set"))
     }
@@ -101,7 +137,14 @@ impl Pool {
     fn address(&self, index: u16) -> *mut u8 {
         let memory = self.memory.get().expect("a buffer exists only once the memory does");
         // SAFETY: the mapping has `buffers * stride` bytes and `index < buffers`.
-        unsafe { memory.as_ptr().add(usize::from(index) * self.stride()) }
+        unsafe { memory.first.add(usize::from(index) * self.stride()) }
+    }
+
+    /// What is in front of a taken buffer of a pool with names. Whoever has the buffer has this, too.
+    pub(crate) fn sender(&self, index: u16) -> *mut Sender {
+        assert!(self.front == size_of::<Sender>(), "only some buffers have a name in front");
+        // SAFETY: the buffer's front is within the mapping, and aligned because the mapping's begin and the stride are.
+        unsafe { self.address(index).sub(self.front).cast() }
     }
 
     /// Takes a free buffer; `None` when all are out.
@@ -177,6 +220,16 @@ pub struct PoolBuf {
 }
 
 impl PoolBuf {
+    /// The address of who sent what is in it, where it has room for one.
+    pub(crate) fn sender(&self) -> SockAddr {
+        match &self.home {
+            // SAFETY: a receive has written the name (mapped memory is zeroed), and this value is the only owner of the
+            // buffer and of what is in front of it.
+            Some(home) if home.front > 0 => unsafe { (*home.sender(self.index)).address() },
+            _ => unnamed(),
+        }
+    }
+
     /// What an end of stream is reported with.
     pub(crate) fn empty() -> PoolBuf {
         PoolBuf { home: None, len: 0, index: 0 }
@@ -255,6 +308,29 @@ mod tests {
         assert_eq!(pool.available(), 1);
         drop(pool);
         assert_eq!(two.len(), 0);
+    }
+
+    #[test]
+    fn names_are_beside_the_buffers() {
+        let named = Pool::new(2, 100).named().clone();
+        let take = || named.take().unwrap().unwrap();
+        let taken = [take(), take()];
+        for index in taken {
+            // SAFETY: the buffer was taken, and nobody else uses it.
+            unsafe {
+                let (name, len) = Sender::expect(named.sender(index));
+                name.write_bytes(index as u8 + 1, *len as usize);
+                let (address, size) = named.room(index);
+                address.write_bytes(0xff, size);
+            }
+        }
+        for index in taken {
+            let buf = named.lend(index, 100);
+            assert_eq!(*buf, [0xff; 100]);
+            // SAFETY: the address has as many bytes.
+            let name = unsafe { std::slice::from_raw_parts(buf.sender().as_ptr().cast::<u8>(), 112) };
+            assert_eq!(name, [index as u8 + 1; 112]);
+        }
     }
 
     #[test]

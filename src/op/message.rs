@@ -1,10 +1,10 @@
 //! Receive and send with several buffers, or with an address: the operations over a `msghdr`.
 
-use super::front::{Lends, Lowered, Operation, Place, Unpack, Value, count};
+use super::front::{Lends, Lowered, Operation, Place, Unpack, Value, count, plain_operation};
 use super::raw::RawOp;
-use super::stream::filled;
+use super::stream::{filled, pooled};
 use crate::Handle;
-use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut};
+use crate::buf::{IoBuf, IoBufMut, IoVec, IoVecMut, PoolBuf};
 use crate::error::Refusal;
 use crate::scratch::ScratchRef;
 use socket2::SockAddr;
@@ -197,6 +197,128 @@ impl<B: IoBufMut> Operation for RecvFrom<B> {
         Lowered::new(placed, self.handle, receive_call(&message.scratch))
     }
 }
+
+/// Receives a datagram and its sender into a buffer of the port's pool, taken when a datagram is there: an idle socket
+/// pins none (`IORING_OP_RECVMSG` with `IOSQE_BUFFER_SELECT` on io_uring, else recvfrom(2) at readiness). While the pool is
+/// empty the receive waits. A datagram longer than a buffer of the pool is cut, as the system does it. An empty one is an
+/// empty buffer, with its sender; on a stream that is its end, and it depends on the system whether the address is the
+/// peer's or that of nobody.
+///
+/// # Errors
+/// Only a socket has senders: on all else the system's refusal (`ENOTSOCK`).
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::net::UdpSocket;
+/// # fn main() -> std::io::Result<()> {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// let sender = UdpSocket::bind("127.0.0.1:0")?;
+/// sender.send_to(b"ping", socket.local_addr()?)?;
+/// let mut port = Port::builder().pool(64, 1500).build()?;
+/// let socket = port.attach(socket)?;
+/// port.submit(op::RecvFromPooled::new(socket), Token(1));
+/// port.wait(None)?;
+/// let (buf, from) = port.next().unwrap().unpack::<op::RecvFromPooled>()?;
+/// assert_eq!(&buf[..], b"ping");
+/// assert_eq!(from.as_socket(), Some(sender.local_addr()?));
+/// port.submit(op::SendTo::new(socket, buf, from), Token(2)); // the buffer goes back to the pool after that
+/// # port.wait(None)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct RecvFromPooled(Handle);
+
+impl RecvFromPooled {
+    /// Receives on `handle`.
+    pub fn new(handle: Handle) -> RecvFromPooled {
+        RecvFromPooled(handle)
+    }
+}
+
+impl Lends for RecvFromPooled {
+    type Payload = ScratchRef;
+    const NAME: &'static str = "recv-from, pooled";
+}
+
+impl Unpack for RecvFromPooled {
+    type Output = io::Result<(PoolBuf, SockAddr)>;
+    fn output(scratch: ScratchRef, result: io::Result<Value>) -> Self::Output {
+        pooled(result).map(|buf| (buf, scratch.get().received_address()))
+    }
+}
+
+impl Operation for RecvFromPooled {
+    type Of = Self;
+    fn lower(self, place: Place<'_, ScratchRef>) -> Lowered {
+        let scratch = place.scratch();
+        let (scratch, placed) = place.put(scratch);
+        scratch.get_mut().expect_address();
+        Lowered::new(placed, self.0, Ok(RawOp::RecvFromPooled { scratch: scratch.as_ptr() }))
+    }
+}
+
+/// Receives datagrams and their senders into buffers of the port's pool until one fails or it is cancelled: one
+/// submission (a multishot `IORING_OP_RECVMSG` on io_uring), a completion for each datagram, with
+/// [`more`](crate::Completion::more). An empty datagram is one like others: it holds a buffer, and it goes on. On a stream
+/// (or a connection of packets) an empty buffer is the end, and final. Else it is as [`RecvFromPooled`].
+///
+/// Its buffers are of a second pool, as large as the first ([`pool`](crate::Builder::pool)), which is mapped when the first
+/// of these is submitted: they have room for the sender beside them.
+///
+/// # Errors
+/// As [`RecvFromPooled`]. Any error is final, also one that an earlier datagram brought on (`ConnectionRefused` on a
+/// connected socket).
+///
+/// ```
+/// # use anyport::{Port, Token, op};
+/// # use std::net::UdpSocket;
+/// # fn main() -> std::io::Result<()> {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// let sender = UdpSocket::bind("127.0.0.1:0")?;
+/// let mut port = Port::builder().pool(64, 1500).build()?;
+/// for question in ["one", "", "three"] {
+///     sender.send_to(question.as_bytes(), socket.local_addr()?)?;
+/// }
+/// let socket = port.attach(socket)?;
+/// let receiving = port.submit(op::RecvFromPooledMulti::new(socket), Token(1));
+/// for question in ["one", "", "three"] {
+///     port.wait(None)?;
+///     let done = port.next().unwrap();
+///     assert!(done.more());
+///     let (buf, from) = done.unpack::<op::RecvFromPooledMulti>()?;
+///     assert_eq!(&buf[..], question.as_bytes());
+///     assert_eq!(from.as_socket(), Some(sender.local_addr()?));
+/// }
+/// port.cancel(receiving);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct RecvFromPooledMulti(Handle);
+
+impl RecvFromPooledMulti {
+    /// Receives on `handle`.
+    pub fn new(handle: Handle) -> RecvFromPooledMulti {
+        RecvFromPooledMulti(handle)
+    }
+}
+
+fn named(result: io::Result<Value>) -> io::Result<(PoolBuf, SockAddr)> {
+    pooled(result).map(|buf| {
+        let sender = buf.sender();
+        (buf, sender)
+    })
+}
+
+plain_operation!(
+    RecvFromPooledMulti,
+    "recv-from, pooled multishot",
+    (PoolBuf, SockAddr),
+    named,
+    |self| self.0,
+    RawOp::RecvFromPooledMulti
+);
 
 /// Sends a datagram to an address (sendto(2), `IORING_OP_SENDMSG`).
 ///

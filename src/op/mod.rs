@@ -35,7 +35,7 @@ mod time;
 
 pub use file::{Fsync, Metadata, Open, Opened, ReadAt, WriteAt};
 pub use front::{Deadline, Operation, Unpack};
-pub use message::{RecvFrom, RecvVectored, SendTo, SendVectored};
+pub use message::{RecvFrom, RecvFromPooled, RecvFromPooledMulti, RecvVectored, SendTo, SendVectored};
 pub use net::{Accept, AcceptMulti, Accepted, Close, Connect, Shutdown};
 pub use ready::Ready;
 pub use send_file::SendFile;

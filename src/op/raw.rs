@@ -73,6 +73,12 @@ pub(crate) enum RawOp {
     RecvPooled {
         multi: bool,
     },
+    /// The sender's name goes to the scratch.
+    RecvFromPooled {
+        scratch: *mut Scratch,
+    },
+    /// The sender's name goes to the front of each buffer.
+    RecvFromPooledMulti,
     Shutdown {
         how: Shutdown,
     },
@@ -145,7 +151,12 @@ impl Lane {
 impl RawOp {
     pub(crate) fn lane(&self) -> Lane {
         match self {
-            RawOp::Accept { .. } | RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::RecvPooled { .. } => Lane::Read,
+            RawOp::Accept { .. }
+            | RawOp::Recv { .. }
+            | RawOp::RecvMsg { .. }
+            | RawOp::RecvPooled { .. }
+            | RawOp::RecvFromPooled { .. }
+            | RawOp::RecvFromPooledMulti => Lane::Read,
             RawOp::Connect { .. }
             | RawOp::Send { .. }
             | RawOp::SendMsg { .. }
@@ -172,6 +183,16 @@ impl RawOp {
         if let RawOp::Accept { .. } = self { Reads::Connections } else { Reads::Bytes }
     }
 
+    /// True when it takes bytes in.
+    pub(crate) fn receives(&self) -> bool {
+        matches!(self, RawOp::Recv { .. } | RawOp::RecvMsg { .. }) || self.is_pooled()
+    }
+
+    /// True when it takes them into a buffer of a pool.
+    pub(crate) fn is_pooled(&self) -> bool {
+        matches!(self, RawOp::RecvPooled { .. } | RawOp::RecvFromPooled { .. } | RawOp::RecvFromPooledMulti)
+    }
+
     /// True when it moves data out.
     pub(crate) fn sends(&self) -> bool {
         matches!(self, RawOp::Send { .. } | RawOp::SendMsg { .. } | RawOp::SendFile { .. })
@@ -179,15 +200,15 @@ impl RawOp {
 
     /// True when one submission has many completions.
     pub(crate) fn is_multi(&self) -> bool {
-        matches!(self, RawOp::Accept { multi: true } | RawOp::RecvPooled { multi: true })
+        matches!(self, RawOp::Accept { multi: true } | RawOp::RecvPooled { multi: true } | RawOp::RecvFromPooledMulti)
     }
 
-    /// True when a multishot operation has more to come after this: a connection or bytes. (Nothing in a
-    /// buffer is the end of the stream.)
+    /// True when a multishot operation has more to come after this: a connection, bytes, or a datagram with its sender,
+    /// which may be empty. (No buffer at all is the end of the stream.)
     pub(crate) fn goes_on_after(&self, outcome: Outcome) -> bool {
         match self {
             RawOp::Accept { multi: true } => !outcome.is_error(),
-            RawOp::RecvPooled { multi: true } => outcome.buffer().is_some(),
+            RawOp::RecvPooled { multi: true } | RawOp::RecvFromPooledMulti => outcome.buffer().is_some(),
             _ => false,
         }
     }
@@ -195,7 +216,7 @@ impl RawOp {
     /// True for errors after which the port tries again by itself: no result of an operation that was given up.
     pub(crate) fn is_retried_after(&self, errno: i32) -> bool {
         match self {
-            RawOp::RecvPooled { .. } => errno == error::NO_BUFFER,
+            _ if self.is_pooled() => errno == error::NO_BUFFER,
             RawOp::Accept { multi: true } => error::is_lost_connection(errno) || error::is_exhaustion(errno),
             RawOp::SendFile { .. } => errno == error::NOT_AT_HAND || error::would_block(errno),
             RawOp::Connect { .. } | RawOp::Send { .. } | RawOp::SendMsg { .. } | RawOp::Ready { .. } => {

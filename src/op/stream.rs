@@ -170,7 +170,7 @@ macro_rules! send_operation {
 send_operation!(Send, "send", false);
 send_operation!(SendAll, "send-all", true);
 
-fn pooled(result: io::Result<Value>) -> io::Result<PoolBuf> {
+pub(super) fn pooled(result: io::Result<Value>) -> io::Result<PoolBuf> {
     match result? {
         Value::Buf(buf) => Ok(buf),
         Value::Done(_) => Ok(PoolBuf::empty()),

@@ -25,6 +25,11 @@ pub(crate) fn is_tcp(socket: &OwnedFd) -> io::Result<bool> {
     Ok(protocol == Some(rustix::net::ipproto::TCP))
 }
 
+/// Whether an empty receive from a sender without a name is a datagram. On a connection of packets it is the end.
+pub(crate) fn has_unnamed_senders(socket: BorrowedFd<'_>) -> bool {
+    rustix::net::sockopt::socket_type(socket) == Ok(rustix::net::SocketType::DGRAM)
+}
+
 /// Writes to what is no socket; a reader that is gone is `EPIPE` and no signal.
 pub(crate) fn write_without_signal(fd: BorrowedFd<'_>, list: *const libc::iovec, count: usize) -> Outcome {
     // SAFETY: `list` is valid as the caller's RawOp says. An offset of -1 means the current one.

@@ -27,6 +27,12 @@ pub(crate) fn is_tcp(socket: &OwnedFd) -> io::Result<bool> {
     Ok(matches!(family, AddressFamily::INET | AddressFamily::INET6))
 }
 
+/// Whether an empty receive from a sender without a name is a datagram. It is an end: every sender has a name, if only an
+/// empty one.
+pub(crate) fn has_unnamed_senders(_socket: BorrowedFd<'_>) -> bool {
+    false
+}
+
 /// No such call.
 pub(crate) fn is_cached(_file: &OwnedFd) -> io::Result<bool> {
     Ok(false)

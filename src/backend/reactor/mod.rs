@@ -165,7 +165,7 @@ fn drained(raw: &RawOp, n: usize, entry: &Entry, pool_buffer: usize) -> bool {
     let short_read = |room: usize| n > 0 && n < room && !entry.notes.readiness.distrust_short_reads;
     match raw {
         RawOp::Recv { len, .. } => short_read(*len),
-        RawOp::RecvPooled { .. } => short_read(pool_buffer),
+        raw if raw.is_pooled() => short_read(pool_buffer),
         RawOp::Send { len, .. } => n < *len,
         _ => false,
     }
@@ -175,7 +175,7 @@ fn drained(raw: &RawOp, n: usize, entry: &Entry, pool_buffer: usize) -> bool {
 /// what is left to report after somebody else has taken that up.
 fn stands_for_error(raw: &RawOp, kind: Kind, outcome: Outcome) -> bool {
     match (raw, outcome.errno()) {
-        (RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::RecvPooled { .. }, errno) => match errno {
+        (raw, errno) if raw.receives() => match errno {
             Some(errno) => errno != error::NO_BUFFER,
             None => outcome.value() == Some(0) && kind.is_stream(),
         },

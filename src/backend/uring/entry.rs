@@ -11,15 +11,23 @@ use io_uring::types::{Fd, FsyncFlags};
 use std::net::Shutdown;
 use std::ptr;
 
-/// The buffer group of the port's pool.
+/// The buffer groups of the port's pool, and of the pool with names.
 pub(super) const GROUP: u16 = 0;
+pub(super) const NAMED_GROUP: u16 = 1;
 
 /// "At the current position", for files; pipes and terminals have none.
 const HERE: u64 = u64::MAX;
 
 /// The entry of an operation on `fd`. The caller has made sure that the ring supports it.
 #[inline(always)]
-pub(super) fn build(raw: &RawOp, fd: i32, kind: Option<Kind>, probe: &Probe, pool: &Pool) -> Entry {
+pub(super) fn build(
+    raw: &RawOp,
+    fd: i32,
+    kind: Option<Kind>,
+    probe: &Probe,
+    pool: &Pool,
+    named: *const libc::msghdr,
+) -> Entry {
     let on = Fd(fd);
     let socket = kind.is_none_or(Kind::is_socket);
     let no_signal = if kind == Some(Kind::Pipe) { RWF_NOSIGNAL } else { 0 };
@@ -43,6 +51,12 @@ pub(super) fn build(raw: &RawOp, fd: i32, kind: Option<Kind>, probe: &Probe, poo
             let read = opcode::Read::new(on, ptr::null_mut(), cut(pool.size())).offset(HERE);
             read.buf_group(GROUP).build().flags(Flags::BUFFER_SELECT)
         }
+        RawOp::RecvFromPooled { scratch } => {
+            // SAFETY: the scratch lives in the operation's payload, which is in place.
+            let header = unsafe { &raw mut (*scratch).header };
+            opcode::RecvMsg::new(on, header).buf_group(GROUP).build().flags(Flags::BUFFER_SELECT)
+        }
+        RawOp::RecvFromPooledMulti => opcode::RecvMsgMulti::new(on, named, NAMED_GROUP).build(),
         RawOp::RecvMsg { scratch } => {
             // SAFETY: the scratch lives in the operation's payload, which is in place.
             let scratch = unsafe { &mut *scratch };

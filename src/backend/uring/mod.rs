@@ -18,9 +18,10 @@ mod pool_ring;
 mod probe;
 
 use super::blocking::Blocking;
-use super::perform::{close, perform};
+use super::perform::{close, is_datagram, perform};
 use super::{Cancelled, Started};
 use crate::buf::pool::Pool;
+use crate::buf::sender::{NAME, Sender};
 use crate::builder::Builder;
 use crate::core::{Core, Event};
 use crate::error;
@@ -33,7 +34,7 @@ use crate::slot::{NONE, State};
 use crate::sys::{Notes, Source, Waker, set_nonblocking, without_blocking};
 use io_uring::squeue::Entry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
-use pool_ring::PoolRing;
+use pool_ring::{NAMED, PoolRing};
 use probe::Probe;
 use std::cell::OnceCell;
 use std::collections::VecDeque;
@@ -62,6 +63,8 @@ pub(super) enum Plan {
     Poll(Direction),
     Pool,
     Direct,
+    /// By an entry, once the kernel has been given the buffers with names.
+    NamedPool,
 }
 
 /// The backend.
@@ -78,8 +81,11 @@ pub(crate) struct Uring {
     inbox: Arc<Inbox>,
     /// Rings for each completion, for who sleeps elsewhere.
     bell: OnceCell<Waker>,
-    /// The pool's ring was set up, or that was tried in vain.
+    /// The pool's ring was set up, or that was tried in vain; and that of buffers with names.
     pool_ready: bool,
+    named_ready: bool,
+    /// Tells the kernel how much room there is for a name.
+    named: Box<libc::msghdr>,
 }
 
 impl Uring {
@@ -95,6 +101,8 @@ impl Uring {
             inbox: inbox.clone(),
             bell: OnceCell::new(),
             pool_ready: false,
+            named_ready: false,
+            named: Box::new(room_for_name()),
         };
         uring.listen_to_waker();
         // The first enter: a seccomp rule may forbid it even where the set-up was allowed.
@@ -218,7 +226,11 @@ impl Uring {
             RawOp::Connect { scratch, .. } if is_local(*scratch) => Plan::Direct,
             RawOp::Connect { begun: true, .. } => Plan::Poll(Direction::Write),
             RawOp::Connect { .. } => native_or(probe.connect, Plan::Poll(Direction::Write)),
-            RawOp::RecvPooled { .. } => native_or(probe.buffer_ring, Plan::Poll(Direction::Read)),
+            RawOp::RecvPooled { .. } | RawOp::RecvFromPooled { .. } => {
+                native_or(probe.buffer_ring, Plan::Poll(Direction::Read))
+            }
+            RawOp::RecvFromPooledMulti if !self.named_ready => Plan::NamedPool,
+            RawOp::RecvFromPooledMulti => native_or(probe.multishot_recvmsg, Plan::Poll(Direction::Read)),
             RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::Send { .. } | RawOp::SendMsg { .. } => {
                 let supported = match (raw, kind) {
                     (RawOp::Recv { .. }, Some(Kind::Pipe | Kind::File)) => probe.read,
@@ -252,13 +264,13 @@ impl Uring {
         let entry = (head.handle != NONE).then(|| core.handles.entry(head.handle));
         let (fd, kind) = entry.map_or((-1, None), |entry| (entry.raw(), Some(entry.kind)));
         if !self.pool_ready
-            && let RawOp::RecvPooled { .. } = raw
+            && let RawOp::RecvPooled { .. } | RawOp::RecvFromPooled { .. } = raw
         {
             self.set_up_pool(&core.pool);
         }
         let plan = self.plan(raw, kind);
         if let Plan::Native = plan {
-            let mut entry = entry::build(raw, fd, kind, &self.probe, &core.pool);
+            let mut entry = entry::build(raw, fd, kind, &self.probe, &core.pool, &raw const *self.named);
             entry.set_user_data(u64::from(slot));
             self.push(entry);
             return Started::Pending;
@@ -275,6 +287,10 @@ impl Uring {
         let fd = if handle == NONE { -1 } else { core.handles.entry(handle).raw() };
         match plan {
             Plan::Native => unreachable!("it has an entry"),
+            Plan::NamedPool => {
+                self.set_up_named(core.pool.named());
+                return self.start(core, slot);
+            }
             Plan::Poll(direction) => {
                 // Tried first: what is refused at once (a receive on a listener) may never become ready.
                 let outcome = self.try_now(core, slot);
@@ -314,8 +330,20 @@ impl Uring {
             return;
         }
         let registered =
-            PoolRing::register(&self.ring, pool.buffers()).and_then(|ring| pool.publish_to(Box::new(ring)));
+            PoolRing::<false>::register(&self.ring, pool.buffers()).and_then(|ring| pool.publish_to(Box::new(ring)));
         self.probe.buffer_ring = registered.is_ok();
+    }
+
+    /// The same of the buffers with names.
+    #[cold]
+    fn set_up_named(&mut self, pool: &Pool) {
+        self.named_ready = true;
+        if !self.probe.multishot_recvmsg {
+            return;
+        }
+        let registered =
+            PoolRing::<true>::register(&self.ring, pool.buffers()).and_then(|ring| pool.publish_to(Box::new(ring)));
+        self.probe.multishot_recvmsg = registered.is_ok();
     }
 
     /// Performs a non-blocking call.
@@ -404,6 +432,7 @@ impl Uring {
         let outcome = match cqueue::buffer_select(flags) {
             None if result == HALF_CLOSED && matches!(head.raw, RawOp::Ready { .. }) => Outcome::error(libc::EAGAIN),
             None if result >= 0 => Outcome::done(result as usize),
+            Some(index) if index & NAMED != 0 => picked_named(core, slot, index & !NAMED, result),
             Some(index) => picked(core, index, result),
             None => match self.again_after(core, slot, -result) {
                 Started::Done(outcome) => outcome,
@@ -509,7 +538,8 @@ impl Uring {
     pub(crate) fn carrier(&self, raw: &RawOp) -> Carrier {
         match (raw, self.plan(raw, None)) {
             (RawOp::Timer { .. }, _) => Carrier::Port,
-            (_, Plan::Native) => Carrier::Native,
+            (_, Plan::NamedPool) if !self.probe.multishot_recvmsg => Carrier::Reactor,
+            (_, Plan::Native | Plan::NamedPool) => Carrier::Native,
             (_, Plan::Poll(_)) => Carrier::Reactor,
             (_, Plan::Pool) => Carrier::Pool,
             (_, Plan::Direct) => Carrier::Direct,
@@ -558,4 +588,31 @@ fn picked(core: &Core, index: u16, result: i32) -> Outcome {
     }
     core.pool.give_back(index);
     if result == 0 { Outcome::done(0) } else { Outcome::error(-result) }
+}
+
+/// The same of a buffer with a name, which the result covers, too.
+#[inline(never)]
+fn picked_named(core: &Core, slot: u32, index: u16, result: i32) -> Outcome {
+    let (pool, head) = (core.pool.named(), core.slots.head(slot));
+    pool.was_taken(index);
+    let entry = core.handles.entry(head.handle);
+    // SAFETY: the kernel has written the name, and let go of the buffer.
+    let sender = unsafe { &*pool.sender(index) };
+    match usize::try_from(result).map(|covered| covered.saturating_sub(size_of::<Sender>())) {
+        Ok(n) if n > 0 || is_datagram(entry.fd(), entry.kind, sender) => Outcome::in_buffer(n, index),
+        Ok(_) => {
+            pool.give_back(index);
+            Outcome::done(0)
+        }
+        Err(_) => {
+            pool.give_back(index);
+            Outcome::error(-result)
+        }
+    }
+}
+
+/// What a multishot receive reads of a header.
+fn room_for_name() -> libc::msghdr {
+    // SAFETY: all-zero is a value of this plain C structure.
+    libc::msghdr { msg_namelen: NAME as u32, ..unsafe { std::mem::zeroed() } }
 }

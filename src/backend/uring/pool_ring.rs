@@ -2,10 +2,12 @@
 //! (`IORING_REGISTER_PBUF_RING`, Linux 5.19).
 //!
 //! The ring is memory shared with the kernel: entries of address, length and index, and a tail that
-//! publishes them. Only this side writes to it.
+//! publishes them. Only this side writes to it. Of buffers with names the kernel is given what is in front, too: its
+//! multishot receives write the name there. Their indices are told from the others' by a bit.
 
-use super::entry::GROUP;
+use super::entry::{GROUP, NAMED_GROUP};
 use crate::buf::pool::Ring;
+use crate::buf::sender::Sender;
 use crate::sys::Mapping;
 use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
@@ -13,28 +15,40 @@ use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// The registered ring. It outlives the io_uring it is registered with, as the pool does.
-pub(super) struct PoolRing {
+/// The highest bit of an index, which the buffers with names have. (A pool has 2^15 at most.)
+pub(super) const NAMED: u16 = 1 << 15;
+
+/// The registered ring, of buffers with names or without. It outlives the io_uring it is registered with, as the pool does.
+pub(super) struct PoolRing<const WITH_NAMES: bool> {
     memory: Mapping,
     entries: u16,
     tail: Cell<u16>,
 }
 
-impl PoolRing {
+impl<const WITH_NAMES: bool> PoolRing<WITH_NAMES> {
     /// Makes a ring of `entries` (a power of two) and registers it.
-    pub(super) fn register(ring: &IoUring, entries: u16) -> io::Result<PoolRing> {
+    pub(super) fn register(ring: &IoUring, entries: u16) -> io::Result<Self> {
         let memory = Mapping::anonymous(usize::from(entries) * size_of::<BufRingEntry>())?;
+        let group = if WITH_NAMES { NAMED_GROUP } else { GROUP };
         // SAFETY: page-aligned memory for that many entries. The kernel pins its pages, and the pool
         // keeps the mapping for longer than the port keeps the io_uring.
         unsafe {
-            ring.submitter().register_buf_ring_with_flags(memory.as_ptr() as u64, entries, GROUP, 0)?;
+            ring.submitter().register_buf_ring_with_flags(memory.as_ptr() as u64, entries, group, 0)?;
         }
         Ok(PoolRing { memory, entries, tail: Cell::new(0) })
     }
 }
 
-impl Ring for PoolRing {
+impl<const WITH_NAMES: bool> Ring for PoolRing<WITH_NAMES> {
     fn publish(&self, index: u16, address: *mut u8, size: usize) {
+        let (address, size, index) = match WITH_NAMES {
+            // (No buffer is longer than what a u32 tells.)
+            true => {
+                let front = size_of::<Sender>();
+                (address.wrapping_sub(front), size.saturating_add(front).min(u32::MAX as usize), index | NAMED)
+            }
+            false => (address, size, index),
+        };
         let ring = self.memory.as_ptr().cast::<BufRingEntry>();
         let tail = self.tail.get();
         self.tail.set(tail.wrapping_add(1));

@@ -63,6 +63,7 @@ pub(super) struct Probe {
     pub(super) multishot_poll: bool,
     pub(super) multishot_accept: bool,
     pub(super) multishot_recv: bool,
+    pub(super) multishot_recvmsg: bool,
     pub(super) buffer_ring: bool,
     pub(super) write_without_signal: bool,
     pub(super) accept: bool,
@@ -96,6 +97,9 @@ static ROWS: &[Row] = &[
     ("multishot poll", "the waker stays armed (5.13)", |p| &mut p.multishot_poll),
     ("multishot accept", "else accepts are submitted one by one (5.19)", |p| &mut p.multishot_accept),
     ("multishot recv", "else receives are submitted one by one (6.0)", |p| &mut p.multishot_recv),
+    ("multishot recvmsg", "else datagrams with their senders are polled for, then received (6.0)", |p| {
+        &mut p.multishot_recvmsg
+    }),
     ("buffer ring", "the kernel picks pool buffers; else polled, then received (5.19)", |p| &mut p.buffer_ring),
     ("write without signal", "else writes to pipes are polled, then made (6.18)", |p| &mut p.write_without_signal),
     ("accept", "else polled, then accepted (5.5)", |p| &mut p.accept),
@@ -166,7 +170,8 @@ pub(super) fn open(entries: u32, without: &[String]) -> io::Result<(IoUring, Pro
     ring.submitter().register_probe(&mut ops).map_err(|error| refusal(error, "io_uring_register"))?;
     // Came with the socket operation, and with zero-copy sends.
     let (v5_19, v6_0) = (ops.is_supported(opcode::Socket::CODE), ops.is_supported(opcode::SendZc::CODE));
-    (probe.multishot_accept, probe.buffer_ring, probe.multishot_recv) = (v5_19, v5_19, v6_0);
+    (probe.multishot_accept, probe.buffer_ring) = (v5_19, v5_19);
+    (probe.multishot_recv, probe.multishot_recvmsg) = (v6_0, v6_0);
     probe.file_size_limited = rustix::process::getrlimit(rustix::process::Resource::Fsize).current.is_some();
     // Only trying tells: the first write to a pipe does.
     probe.write_without_signal = true;
@@ -193,8 +198,9 @@ pub(super) fn open(entries: u32, without: &[String]) -> io::Result<(IoUring, Pro
     for (name, _, at) in ROWS {
         *at(&mut probe) &= wanted(name);
     }
-    // The pool has one way of handing out: without both calls it is not the kernel's.
-    probe.buffer_ring &= probe.recv && probe.read;
+    // The pool has one way of handing out: without all of its calls it is not the kernel's.
+    probe.buffer_ring &= probe.recv && probe.read && probe.recvmsg;
+    probe.multishot_recvmsg &= probe.buffer_ring;
     Ok((ring, probe))
 }
 

@@ -54,6 +54,8 @@ impl Scratch {
 
     /// Makes room for the peer's address: for recv-from.
     pub(crate) fn expect_address(&mut self) {
+        // What names none, as a read does, is to leave none.
+        self.address.ss_family = libc::AF_UNSPEC as _;
         self.header.msg_name = (&raw mut self.address).cast();
         self.header.msg_namelen = size_of::<libc::sockaddr_storage>() as _;
     }
@@ -69,6 +71,12 @@ impl Scratch {
             ptr::copy_nonoverlapping((&raw const self.address).cast::<u8>(), ptr::from_mut(to).cast::<u8>(), len);
             SockAddr::new(storage, len as _)
         }
+    }
+
+    /// Where a receive writes the peer's name and, over that of the room, its length.
+    pub(crate) fn name_mut(&mut self) -> (*mut libc::sockaddr, *mut libc::socklen_t) {
+        self.expect_address();
+        ((&raw mut self.address).cast(), &raw mut self.header.msg_namelen)
     }
 
     /// Address and length of the peer's name, as `connect` takes them.
