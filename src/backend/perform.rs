@@ -215,7 +215,7 @@ fn receive_named(fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Outcome {
 
 /// Whether an empty receive has had a datagram, and not found an end.
 pub(super) fn is_datagram(fd: BorrowedFd<'_>, kind: Kind, sender: &Sender) -> bool {
-    kind == Kind::Datagram && (sender.is_named() || quirks::has_unnamed_senders(fd))
+    kind == Kind::Datagram && (sender.address().len() > 0 || quirks::has_unnamed_senders(fd))
 }
 
 /// Carries `raw` out on `fd` if that is possible at once; `EAGAIN` if not. An empty pool is `ENOBUFS`.

@@ -34,21 +34,6 @@ impl Sender {
         }
     }
 
-    /// Notes that there is no name.
-    ///
-    /// # Safety
-    /// As for [`Sender::expect`].
-    #[cfg(windows)]
-    pub(crate) unsafe fn forget(place: *mut Sender) {
-        // SAFETY: the caller's.
-        unsafe { (*place).len = 0 };
-    }
-
-    /// True when the sender has a name.
-    pub(crate) fn is_named(&self) -> bool {
-        self.len > 0
-    }
-
     /// The name as an address.
     pub(crate) fn address(&self) -> SockAddr {
         // What is longer than its room was cut.
@@ -78,7 +63,6 @@ mod tests {
     fn a_name_is_read_as_it_was_written() {
         // SAFETY: all-zero is a value of this plain structure.
         let mut sender: Sender = unsafe { std::mem::zeroed() };
-        assert!(!sender.is_named());
         assert_eq!(sender.address(), unnamed());
         for text in ["192.0.2.1:53", "[2001:db8::1]:443"] {
             let address = SockAddr::from(text.parse::<SocketAddr>().unwrap());
@@ -88,7 +72,6 @@ mod tests {
                 std::ptr::copy_nonoverlapping(address.as_ptr().cast(), name, address.len() as usize);
                 *len = address.len() as u32;
             }
-            assert!(sender.is_named());
             assert_eq!(sender.address(), address);
         }
     }

@@ -253,7 +253,6 @@ impl Operation for RecvFromPooled {
     fn lower(self, place: Place<'_, ScratchRef>) -> Lowered {
         let scratch = place.scratch();
         let (scratch, placed) = place.put(scratch);
-        scratch.get_mut().expect_address();
         Lowered::new(placed, self.0, Ok(RawOp::RecvFromPooled { scratch: scratch.as_ptr() }))
     }
 }

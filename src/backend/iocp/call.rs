@@ -4,6 +4,7 @@
 //! (`attach.rs`). All others have exactly one, which `finish.rs` reads.
 
 use super::Iocp;
+use crate::buf::sender::Sender;
 use crate::core::Core;
 use crate::error;
 use crate::handle::{Entry, Kind};
@@ -21,9 +22,9 @@ use windows_sys::Win32::Foundation::{
     ERROR_CALL_NOT_IMPLEMENTED, ERROR_IO_PENDING, ERROR_SEEK_ON_DEVICE, GetLastError,
 };
 use windows_sys::Win32::Networking::WinSock::{
-    LPFN_CONNECTEX, SD_SEND, SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKET, TRANSMIT_FILE_BUFFERS, TransmitFile, WSABUF,
-    WSAEAFNOSUPPORT, WSAENOTCONN, WSAENOTSOCK, WSAID_CONNECTEX, WSAIoctl, WSARecv, WSARecvFrom, WSASend, WSASendTo,
-    connect, shutdown,
+    LPFN_CONNECTEX, SD_SEND, SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKADDR, SOCKET, TRANSMIT_FILE_BUFFERS, TransmitFile,
+    WSABUF, WSAEAFNOSUPPORT, WSAENOTCONN, WSAENOTSOCK, WSAID_CONNECTEX, WSAIoctl, WSARecv, WSARecvFrom, WSASend,
+    WSASendTo, connect, shutdown,
 };
 use windows_sys::Win32::Storage::FileSystem::{GetFileSizeEx, ReadFile, WriteFile};
 use windows_sys::core::BOOL;
@@ -96,7 +97,7 @@ pub(super) struct Calls {
 
 type ConnectEx = unsafe extern "system" fn(
     SOCKET,
-    *const windows_sys::Win32::Networking::WinSock::SOCKADDR,
+    *const SOCKADDR,
     i32,
     *const std::ffi::c_void,
     u32,
@@ -172,7 +173,7 @@ impl Iocp {
         debug_assert!(handle != NONE, "{raw:?} has a handle");
         let entry = core.handles.entry_mut(handle);
         let issued = match raw {
-            RawOp::RecvPooled { .. } => return self.receive_pooled(core, slot, phase),
+            raw if raw.is_pooled() => return self.receive_pooled(core, slot, phase),
             RawOp::Recv { buf, len } => {
                 // SAFETY: pointers in a RawOp lead into its payload, which stays in place and is nobody else's until
                 // the operation is over (slot.rs, the list of states); no call has the block.
@@ -287,7 +288,11 @@ impl Iocp {
     /// was there) it is given up at once, so that the buffer is not kept.
     fn receive_pooled(&mut self, core: &mut Core, slot: u32, phase: Phase) -> Issued {
         let block = core.slots.block(slot);
-        let entry = core.handles.entry(core.slots.head(slot).handle);
+        let head = core.slots.head(slot);
+        let (raw, entry) = (head.raw, core.handles.entry(head.handle));
+        if !entry.kind.is_socket() && !matches!(raw, RawOp::RecvPooled { .. }) {
+            return Issued::Done(Outcome::error(WSAENOTSOCK));
+        }
         if entry.notes.route == Route::Blocking {
             return Issued::error(ERROR_CALL_NOT_IMPLEMENTED);
         }
@@ -307,16 +312,29 @@ impl Iocp {
                 Issued::Pending => return Issued::Pending,
             }
         }
-        let buffer = match core.pool.take() {
+        let pool = core.pool.of(&raw);
+        let buffer = match pool.take() {
             Ok(Some(buffer)) => buffer,
             Ok(None) => return Issued::Done(Outcome::error(error::NO_BUFFER)),
             Err(error) => return Issued::Done(error.into()),
         };
-        let (address, size) = core.pool.room(buffer);
-        // SAFETY: no call has the block, and the pool has given this buffer to nobody but this call.
+        let (address, size) = pool.room(buffer);
+        let sink = self.calls.sink(entry.kind);
+        // SAFETY: no call has the block, and the pool has given this buffer (and what is in front of it) to nobody but this
+        // call; the scratch is in the payload, which stays in place.
         let issued = unsafe {
             (*block).phase = Phase::Fetch { buffer };
-            receive(entry, block, address, size, self.calls.sink(entry.kind))
+            match raw {
+                RawOp::RecvFromPooled { scratch } => {
+                    (*scratch).expect_address();
+                    receive_from(entry, block, (address, size), sink, (*scratch).name_mut())
+                }
+                RawOp::RecvFromPooledMulti => {
+                    let (name, len) = Sender::expect(pool.sender(buffer));
+                    receive_from(entry, block, (address, size), sink, (name.cast(), len.cast()))
+                }
+                _ => receive(entry, block, address, size, sink),
+            }
         };
         match issued {
             Issued::Done(outcome) => Issued::Done(self.settle(core, slot, outcome)),
@@ -362,6 +380,36 @@ pub(super) unsafe fn receive(
     let result = unsafe {
         let memory = Block::prepare(block, 0);
         WSARecv(entry.raw().socket(), list.as_ptr(), count, &mut bytes, &raw mut (*block).flags, memory, None)
+    };
+    Issued::of_socket(result, bytes, block, &entry.notes)
+}
+
+/// The same with the sender's name and, over that of its room, its length.
+///
+/// # Safety
+/// As for [`receive`], also of the name and its length.
+unsafe fn receive_from(
+    entry: &Entry,
+    block: *mut Block,
+    (buf, len): (*mut u8, usize),
+    sink: Option<WSABUF>,
+    (name, name_len): (*mut SOCKADDR, *mut i32),
+) -> Issued {
+    if entry.kind != Kind::Datagram {
+        // A stream's receives name no peer.
+        // SAFETY: the caller's.
+        return unsafe {
+            *name_len = 0;
+            receive(entry, block, buf, len, sink)
+        };
+    }
+    let list = [WSABUF { len: cut(len), buf }, sink.unwrap_or(WSABUF { len: 0, buf })];
+    let mut bytes = 0;
+    // SAFETY: the caller's; the provider has copied the list when the call returns.
+    let result = unsafe {
+        let memory = Block::prepare(block, 0);
+        let (socket, flags) = (entry.raw().socket(), &raw mut (*block).flags);
+        WSARecvFrom(socket, list.as_ptr(), 2, &mut bytes, flags, name, name_len, memory, None)
     };
     Issued::of_socket(result, bytes, block, &entry.notes)
 }

@@ -49,7 +49,7 @@ impl Iocp {
             }
             // It is not there any more: back to looking.
             Phase::Fetch { buffer } if aborted && !given_up => {
-                core.pool.give_back(buffer);
+                core.pool.of(&head.raw).give_back(buffer);
                 let deaf = core.handles.entry(head.handle).notes.deaf;
                 return if deaf { Issued::Done(Outcome::done(0)) } else { self.issue(core, slot, Phase::First) };
             }
@@ -99,10 +99,10 @@ impl Iocp {
                 outcome
             }
             // As elsewhere, an end or error is found with a buffer at hand.
-            RawOp::RecvPooled { .. } if phase == Phase::Look && !given_up && core.pool.available() == 0 => {
-                Outcome::error(error::NO_BUFFER)
-            }
-            RawOp::RecvPooled { .. } => received(entry, core.pool.size(), given_up, outcome),
+            raw if raw.is_pooled() => match core.pool.of(&raw) {
+                pool if phase == Phase::Look && !given_up && pool.available() == 0 => Outcome::error(error::NO_BUFFER),
+                pool => received(entry, pool.size(), given_up, outcome),
+            },
             RawOp::Send { .. } | RawOp::SendMsg { .. } | RawOp::SendFile { .. } => sent(entry, outcome),
             // The end of a pipe is something to be read, and so is the rest of a message.
             RawOp::Ready { .. } if entry.kind == Kind::Pipe => received(entry, 0, given_up, outcome),
@@ -126,11 +126,14 @@ impl Iocp {
             }
             _ => outcome,
         };
+        // One of many, which may be empty.
+        let is_datagram =
+            matches!(head.raw, RawOp::RecvFromPooledMulti) && entry.kind == Kind::Datagram && !entry.notes.deaf;
         match phase {
             Phase::Fetch { buffer } => match outcome.value() {
-                Some(n) if n > 0 => Outcome::in_buffer(n, buffer),
+                Some(n) if n > 0 || is_datagram => Outcome::in_buffer(n, buffer),
                 _ => {
-                    core.pool.give_back(buffer);
+                    core.pool.of(&head.raw).give_back(buffer);
                     outcome
                 }
             },
@@ -140,8 +143,7 @@ impl Iocp {
 }
 
 fn moves_data(raw: &RawOp) -> bool {
-    let receives = matches!(raw, RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::RecvPooled { .. });
-    receives || raw.sends() || matches!(raw, RawOp::ReadAt { .. } | RawOp::WriteAt { .. })
+    raw.receives() || raw.sends() || matches!(raw, RawOp::ReadAt { .. } | RawOp::WriteAt { .. })
 }
 
 /// Of a receive into `room` bytes.

@@ -53,8 +53,9 @@ pub(super) fn build(
         }
         RawOp::RecvFromPooled { scratch } => {
             // SAFETY: the scratch lives in the operation's payload, which is in place.
-            let header = unsafe { &raw mut (*scratch).header };
-            opcode::RecvMsg::new(on, header).buf_group(GROUP).build().flags(Flags::BUFFER_SELECT)
+            let scratch = unsafe { &mut *scratch };
+            scratch.expect_address();
+            opcode::RecvMsg::new(on, &mut scratch.header).buf_group(GROUP).build().flags(Flags::BUFFER_SELECT)
         }
         RawOp::RecvFromPooledMulti => opcode::RecvMsgMulti::new(on, named, NAMED_GROUP).build(),
         RawOp::RecvMsg { scratch } => {
