@@ -128,6 +128,9 @@ fn every_operation_that_succeeds_completes_once(backend: Backend) {
     let (result, buf) = only(&mut port, op::RecvFrom::new(there, [0; 16]));
     let (len, sender) = result.expect("recv-from");
     assert_eq!((len, &buf[..8], sender.as_socket()), (8, &b"datagram"[..], Some(from)));
+    assert_eq!(only(&mut port, op::SendTo::new(here, *b"pooled", to)).0.expect("send-to"), 6);
+    let (buf, sender) = only(&mut port, op::RecvFromPooled::new(there)).expect("recv-from pooled");
+    assert_eq!((&*buf, sender.as_socket()), (&b"pooled"[..], Some(from)));
 
     let (reader, writer) = pipe();
     let (reader, writer) = (port.attach(reader).expect("attach"), port.attach(writer).expect("attach"));
@@ -225,6 +228,8 @@ fn everything_is_not_found(port: &mut Port, handle: Handle, tally: &Tally) {
     assert_kind("recv pooled multi", only(port, op::RecvPooledMulti::new(handle)), gone);
     assert_kind("recv vectored", only(port, op::RecvVectored::new(handle, [lend(), lend()])).0, gone);
     assert_kind("recv-from", only(port, op::RecvFrom::new(handle, lend())).0, gone);
+    assert_kind("recv-from pooled", only(port, op::RecvFromPooled::new(handle)), gone);
+    assert_kind("recv-from pooled multi", only(port, op::RecvFromPooledMulti::new(handle)), gone);
     assert_kind("send", only(port, op::Send::new(handle, lend())).0, gone);
     assert_kind("send-all", only(port, op::SendAll::new(handle, lend())).0, gone);
     assert_kind("send vectored", only(port, op::SendVectored::new(handle, vec![lend()])).0, gone);
@@ -372,6 +377,8 @@ fn a_connection_accepts_nothing_and_a_listener_receives_nothing(backend: Backend
     assert!(only(&mut port, op::Recv::new(tcp, [0; 1])).0.is_err(), "recv on a listener");
     assert!(only(&mut port, op::RecvPooled::new(tcp)).is_err(), "recv on a listener");
     assert!(only(&mut port, op::RecvPooledMulti::new(tcp)).is_err(), "recv on a listener");
+    assert!(only(&mut port, op::RecvFromPooled::new(tcp)).is_err(), "recv on a listener");
+    assert!(only(&mut port, op::RecvFromPooledMulti::new(tcp)).is_err(), "recv on a listener");
     assert!(only(&mut port, op::RecvVectored::new(tcp, [[0; 1]])).0.is_err(), "recv on a listener");
     assert!(only(&mut port, op::Send::new(tcp, "x")).0.is_err(), "send on a listener");
     assert_eq!(port.in_flight(), 0);
@@ -493,6 +500,7 @@ fn a_multishot_operation_that_fails_at_once_has_one_completion(backend: Backend)
     let fresh = port.attach(Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket")).expect("attach");
     assert!(only(&mut port, op::AcceptMulti::new(fresh)).is_err());
     assert!(only(&mut port, op::RecvPooledMulti::new(fresh)).is_err());
+    assert!(only(&mut port, op::RecvFromPooledMulti::new(fresh)).is_err());
 }
 
 fn small_port(backend: Backend, entries: u32) -> Port {

@@ -565,10 +565,11 @@ fn datagrams_keep_their_order(backend: Backend) {
         }
         for number in 0..datagrams {
             let token = Token(1000 + number);
-            match number % 4 {
+            match number % 5 {
                 0 => port.submit(op::Recv::new(far, Vec::with_capacity(1000)), token),
                 1 => port.submit(op::RecvFrom::new(far, Vec::with_capacity(1000)), token),
                 2 => port.submit(op::RecvPooled::new(far), token),
+                3 => port.submit(op::RecvFromPooled::new(far), token),
                 _ => port.submit(op::RecvVectored::new(far, [vec![0; 1], vec![0; 999]]), token),
             };
         }
@@ -582,10 +583,11 @@ fn datagrams_keep_their_order(backend: Backend) {
                 continue;
             }
             assert_eq!(token, 1000 + receives, "{what}");
-            let bytes = match receives % 4 {
+            let bytes = match receives % 5 {
                 0 => done.unpack::<op::Recv<Vec<u8>>>().1,
                 1 => done.unpack::<op::RecvFrom<Vec<u8>>>().1,
                 2 => done.unpack::<op::RecvPooled>().expect("receive").to_vec(),
+                3 => done.unpack::<op::RecvFromPooled>().expect("receive").0.to_vec(),
                 _ => {
                     let (result, bufs) = done.unpack::<op::RecvVectored<[Vec<u8>; 2]>>();
                     let mut bytes = bufs.concat();

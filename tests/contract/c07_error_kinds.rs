@@ -106,6 +106,8 @@ pub(crate) fn assert_receives(port: &mut Port, what: &str, on: Handle, errno: im
     assert_error(&what("recv-from"), run(port, op::RecvFrom::new(on, [0; 8])).0, errno, kind);
     assert_error(&what("pooled"), run(port, op::RecvPooled::new(on)), errno, kind);
     assert_error(&what("multishot"), run(port, op::RecvPooledMulti::new(on)), errno, kind);
+    assert_error(&what("recv-from, pooled"), run(port, op::RecvFromPooled::new(on)), errno, kind);
+    assert_error(&what("recv-from, multishot"), run(port, op::RecvFromPooledMulti::new(on)), errno, kind);
 }
 
 /// Sends in every way; each must fail like this.
@@ -166,6 +168,10 @@ fn a_refused_datagram(backend: Backend) {
     assert_error("pooled", run(&mut port, op::RecvPooled::new(on)), errno, kind);
     send(&mut port);
     assert_error("multishot", run(&mut port, op::RecvPooledMulti::new(on)), errno, kind);
+    send(&mut port);
+    assert_error("recv-from, pooled", run(&mut port, op::RecvFromPooled::new(on)), errno, kind);
+    send(&mut port);
+    assert_error("recv-from, multishot", run(&mut port, op::RecvFromPooledMulti::new(on)), errno, kind);
     if backend != Backend::Iocp {
         // Windows tells receives alone.
         send(&mut port);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyport::buf::PoolBuf;
 use anyport::op::{self, Operation};
 use anyport::{Backend, Completion, Handle, OpId, Port, Token};
+use socket2::SockAddr;
 
 use crate::support::*;
 
@@ -25,6 +26,7 @@ pub(crate) fn tests() -> Vec<Case> {
             a_payload_beyond_48_bytes_costs_one_box,
             a_pooled_recv_does_not_allocate,
             a_multishot_pooled_recv_does_not_allocate,
+            a_pooled_datagram_with_its_sender_does_not_allocate,
             accept_attach_and_close_do_not_allocate,
             multishot_accept_does_not_allocate,
             datagrams_do_not_allocate,
@@ -45,6 +47,7 @@ pub(crate) fn tests() -> Vec<Case> {
             an_echoed_message_costs_one_recv_and_one_send,
             an_echo_of_pooled_buffers_costs_the_same,
             a_multishot_echo_costs_the_same,
+            a_flood_of_datagrams_costs_a_recv_each,
             a_full_batch_costs_one_wait,
             a_file_costs_a_look_and_a_call_to_send_it,
             a_timed_wait_costs_one_system_call,
@@ -218,6 +221,34 @@ fn a_multishot_pooled_recv_does_not_allocate(backend: Backend) {
         }
         assert_eq!(*received.unpack::<op::RecvPooledMulti>().expect("data"), *b"again");
     });
+}
+
+fn a_pooled_datagram_with_its_sender_does_not_allocate(backend: Backend) {
+    let mut port = port(backend);
+    let (here, there) = udp_unconnected();
+    let to = SockAddr::from(there.local_addr().expect("an address"));
+    let [here, there] = [here, there].map(|socket| port.attach(socket).expect("attach"));
+    for multi in [false, true] {
+        let many = multi.then(|| port.submit(op::RecvFromPooledMulti::new(there), Token(0)));
+        assert_no_allocation(|| {
+            if !multi {
+                port.submit(op::RecvFromPooled::new(there), Token(0));
+            }
+            port.submit(op::SendTo::new(here, "again", to.clone()), Token(1));
+            let [received, sent] = both(&mut port);
+            assert_eq!(sent.unpack::<op::SendTo<&str>>().0.expect("sent"), 5);
+            assert_eq!(received.more(), multi);
+            let (buf, _) = match multi {
+                true => received.unpack::<op::RecvFromPooledMulti>().expect("a datagram"),
+                false => received.unpack::<op::RecvFromPooled>().expect("a datagram"),
+            };
+            assert_eq!(*buf, *b"again");
+        });
+        if let Some(many) = many {
+            port.cancel(many);
+            drop(one(&mut port));
+        }
+    }
 }
 
 fn accept_attach_and_close_do_not_allocate(backend: Backend) {
@@ -707,6 +738,53 @@ fn a_multishot_echo_costs_the_same(backend: Backend) {
         }
         false
     });
+}
+
+/// And on a ring none at all: one submission receives them all.
+fn a_flood_of_datagrams_costs_a_recv_each(backend: Backend) {
+    const DATAGRAMS: u64 = 100;
+    let mut port = Port::builder().backend(backend).pool(16, 128).build().expect("a port");
+    let (here, there) = udp_unconnected();
+    let to = there.local_addr().expect("an address");
+    let there = port.attach(there).expect("attach");
+    port.submit(op::RecvFromPooledMulti::new(there), Token(0));
+    let send = || {
+        for _ in 0..DATAGRAMS {
+            assert_eq!(here.send_to(&[7; 64], to).expect("send"), 64);
+        }
+    };
+    let from = here.local_addr().expect("an address");
+    let serve = |port: &mut Port| {
+        let (mut received, mut batches) = (0, 0);
+        while received < DATAGRAMS {
+            batches += 1;
+            port.wait(Some(Duration::from_secs(60))).expect("wait");
+            while let Some(done) = port.next() {
+                assert!(done.more());
+                let (buf, sender) = done.unpack::<op::RecvFromPooledMulti>().expect("a datagram");
+                assert_eq!((&*buf, sender.as_socket()), (&[7; 64][..], Some(from)));
+                received += 1;
+            }
+        }
+        batches
+    };
+    send();
+    serve(&mut port);
+    send();
+    let (calls, batches) = count(|| serve(&mut port));
+    let calls = without_libkqueue(backend, calls);
+    println!("{backend}: {DATAGRAMS} datagrams in {batches} batches: {calls}");
+    let recvs = calls.of_any(RECVS);
+    match backend {
+        Backend::Uring => assert_eq!(recvs, 0, "{calls}"),
+        // The last one finds nothing more.
+        _ => assert!((DATAGRAMS..=DATAGRAMS + 1).contains(&recvs), "{calls}"),
+    }
+    // Windows looks first whether there is one: a receive of nothing would take it.
+    if backend != Backend::Iocp {
+        assert!(calls.of_any(WAITS) <= batches, "{batches} batches: {calls}");
+        assert_eq!(calls.except(&[WAITS, RECVS].concat()).total(), 0, "{calls}");
+    }
 }
 
 fn a_full_batch_costs_one_wait(backend: Backend) {

@@ -33,6 +33,9 @@ promises! {
     "c11" c11_costs,
     "c12" c12_descriptors_and_signals,
     "send-file" send_file,
+    "recv-from-pooled" recv_from_pooled,
+    #[cfg(unix)]
+    "recv-from-pooled" recv_from_pooled_unix,
     "traps" traps,
     #[cfg(target_os = "linux")]
     "traps" uring_traps,

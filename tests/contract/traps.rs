@@ -247,21 +247,25 @@ fn a_short_datagram_does_not_mean_drained(backend: Backend) {
         let handle = port.attach(near).expect("attach");
         register(&mut port, handle);
         // One edge for all of them.
-        let sent: [&[u8]; 4] = [b"one", b"two", b"three", b"four"];
+        let sent: [&[u8]; 6] = [b"one", b"two", b"three", b"four", b"five", b"six"];
         sent.iter().for_each(|bytes| assert_eq!(far.write(bytes).expect("send"), bytes.len()));
         for (number, bytes) in sent.into_iter().enumerate() {
             match number {
                 0 => drop(port.submit(op::Recv::new(handle, vec![0; 100]), Token(0))),
                 1 => drop(port.submit(op::RecvFrom::new(handle, vec![0; 100]), Token(1))),
                 2 => drop(port.submit(op::RecvVectored::new(handle, vec![vec![0; 100]]), Token(2))),
-                _ => drop(port.submit(op::RecvPooled::new(handle), Token(3))),
+                3 => drop(port.submit(op::RecvPooled::new(handle), Token(3))),
+                4 => drop(port.submit(op::RecvFromPooled::new(handle), Token(4))),
+                _ => drop(port.submit(op::RecvFromPooledMulti::new(handle), Token(5))),
             }
             let done = one(&mut port);
             let received = match number {
                 0 => done.unpack::<op::Recv<Vec<u8>>>().1,
                 1 => done.unpack::<op::RecvFrom<Vec<u8>>>().1,
                 2 => done.unpack::<op::RecvVectored<Vec<Vec<u8>>>>().1.concat(),
-                _ => done.unpack::<op::RecvPooled>().expect("data").to_vec(),
+                3 => done.unpack::<op::RecvPooled>().expect("data").to_vec(),
+                4 => done.unpack::<op::RecvFromPooled>().expect("data").0.to_vec(),
+                _ => done.unpack::<op::RecvFromPooledMulti>().expect("data").0.to_vec(),
             };
             assert_eq!(received, bytes, "{what}");
         }

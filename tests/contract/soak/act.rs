@@ -50,7 +50,7 @@ impl World {
         let fits = |end: &End| end.reads() && end.has_room(Lane::Read) && (errors || !end.is_disturbed());
         let Some(index) = self.pick(fits) else { return };
         let end = self.ends[index].as_ref().expect("picked");
-        let (handle, datagram) = (end.handle, end.is_datagram());
+        let (handle, datagram, socket) = (end.handle, end.is_datagram(), !end.role.is_pipe());
         let least = if datagram { 8 } else { 1 };
         let room = self.rng.usize(least..SIZE);
         let op = |what| Op { room, ..Op::on(index, Lane::Read, what) };
@@ -67,6 +67,12 @@ impl World {
                 let buf = self.ledger.lend(room);
                 let op = Op { bufs: [buf.number, 0], ..op(What::RecvFrom) };
                 self.submit(op::RecvFrom::new(handle, buf), op);
+            }
+            5 if socket => {
+                self.submit(op::RecvFromPooled::new(handle), Op { room: POOL.1, ..op(What::RecvFromPooled) });
+            }
+            6 if socket => {
+                self.submit(op::RecvFromPooledMulti::new(handle), Op { room: POOL.1, ..op(What::RecvFromMulti) });
             }
             _ => {
                 let buf = self.ledger.lend(room);

@@ -32,7 +32,7 @@ impl World {
         let op = op.unwrap_or_else(|| panic!("{done:?}: its final completion was taken before"));
         assert_eq!(Some(done.id()), op.id, "{op:?}");
         let more = done.more();
-        assert!(!more || matches!(op.what, What::RecvMulti | What::AcceptMulti), "{done:?} of {op:?}");
+        assert!(!more || matches!(op.what, What::RecvMulti | What::RecvFromMulti | What::AcceptMulti), "{done:?} of {op:?}");
         self.report.note(done.name(), more);
         if !more {
             self.over(index);
@@ -71,6 +71,17 @@ impl World {
                 let last = result.as_ref().map_or(true, |buf| buf.is_empty());
                 assert!(more != last || self.is_datagram(&op), "more: {more}, {result:?}");
                 self.received_pooled(&op, result);
+            }
+            What::RecvFromPooled => {
+                let result = done.unpack::<op::RecvFromPooled>();
+                self.received_pooled(&op, result.map(|(buf, _)| buf));
+            }
+            What::RecvFromMulti => {
+                let result = done.unpack::<op::RecvFromPooledMulti>();
+                // A datagram may be empty, but that is no end.
+                let ended = result.as_ref().is_ok_and(|(buf, _)| buf.is_empty()) && !self.is_datagram(&op);
+                assert_eq!(more, result.is_ok() && !ended, "{result:?}");
+                self.received_pooled(&op, result.map(|(buf, _)| buf));
             }
             What::Send => self.sent(&op, moved, done.unpack::<op::Send<Buf>>()),
             What::SendAll => self.sent(&op, moved, done.unpack::<op::SendAll<Buf>>()),

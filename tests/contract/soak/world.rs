@@ -48,6 +48,8 @@ pub(super) enum What {
     RecvFrom,
     RecvPooled,
     RecvMulti,
+    RecvFromPooled,
+    RecvFromMulti,
     Send,
     SendAll,
     SendLong,

@@ -18,6 +18,7 @@ pub(crate) fn port(backend: Backend) -> Port {
 pub(crate) const EMULATED: &[&str] = &[
     "taskrun flag",
     "multishot poll",
+    "multishot recvmsg",
     "buffer ring",
     "write without signal",
     "accept",
@@ -44,7 +45,7 @@ pub(crate) fn flavours(backend: Backend) -> Vec<(&'static str, Builder)> {
     if backend == Backend::Uring {
         let without: [(&str, &[&str]); 4] = [
             ("task work by interrupt", &["defer taskrun", "single issuer", "taskrun flag"]),
-            ("no multishot", &["multishot poll", "multishot accept", "multishot recv"]),
+            ("no multishot", &["multishot poll", "multishot accept", "multishot recv", "multishot recvmsg"]),
             ("no buffer ring", &["buffer ring", "no sq array", "submit all"]),
             ("all emulated", EMULATED),
         ];

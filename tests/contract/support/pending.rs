@@ -277,6 +277,15 @@ impl Stage<'_> {
         ] {
             self.submit(name, Some(on), 0, op::RecvPooledMulti::new(on));
         }
+        for (name, on) in [("recv-from pooled, datagram", self.datagram()), ("recv-from pooled, tcp", self.tcp())] {
+            self.submit(name, Some(on), 0, op::RecvFromPooled::new(on));
+        }
+        for (name, on) in [
+            ("recv-from pooled multishot, datagram", self.datagram()),
+            ("recv-from pooled multishot, unix", self.unix()),
+        ] {
+            self.submit(name, Some(on), 0, op::RecvFromPooledMulti::new(on));
+        }
     }
 
     fn accepts(&mut self) {
