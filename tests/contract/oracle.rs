@@ -68,7 +68,7 @@ fn subjects() -> Vec<Subject> {
         .collect();
     if here(&Backend::Uring) {
         let variant = |name, without| Subject { name, backend: Backend::Uring, without };
-        subjects.push(variant("no multishot", &["defer taskrun", "multishot poll", "multishot accept", "multishot recv"]));
+        subjects.push(variant("no multishot", &["defer taskrun", "multishot poll", "multishot accept", "multishot recv", "multishot recvmsg"]));
         subjects.push(variant("all emulated", EMULATED));
     }
     subjects

@@ -30,10 +30,12 @@ pub(super) struct Expected {
     pub more: bool,
 }
 
-/// The state of the port's pool as far as the contract knows it.
+/// The state of the port's pools as far as the contract knows it.
 #[derive(Clone, Copy)]
 pub(super) struct Free {
     pub buffers: usize,
+    /// Of the second pool: those with a sender beside them.
+    pub named: usize,
     pub size: usize,
 }
 
@@ -139,6 +141,7 @@ impl End {
     pub(super) fn lane(&mut self, verb: Verb) -> Option<&mut VecDeque<Item>> {
         match verb {
             Verb::Recv | Verb::RecvVectored | Verb::RecvFrom | Verb::Pooled { .. } | Verb::PooledMulti { .. } => Some(&mut self.reads),
+            Verb::FromPooled { .. } | Verb::FromPooledMulti { .. } => Some(&mut self.reads),
             Verb::Accept | Verb::AcceptMulti => Some(&mut self.reads),
             Verb::Send | Verb::SendAll | Verb::SendBig | Verb::SendVectored | Verb::SendTo | Verb::ShutdownWrite => Some(&mut self.writes),
             Verb::Readable => Some(&mut self.readable),
@@ -198,14 +201,16 @@ impl End {
     /// The next completion of the first receive, if it can have one.
     fn next_read(&mut self, item: Item, free: &mut Free) -> Option<(String, bool)> {
         let (pooled, multi, hold) = match item.verb {
-            Verb::Pooled { hold } => (true, false, hold),
-            Verb::PooledMulti { hold } => (true, true, hold),
+            Verb::Pooled { hold } | Verb::FromPooled { hold } => (true, false, hold),
+            Verb::PooledMulti { hold } | Verb::FromPooledMulti { hold } => (true, true, hold),
             verb => (false, verb == Verb::AcceptMulti, false),
         };
-        if pooled && free.buffers == 0 {
+        let room = if pooled { free.size } else { item.size };
+        let named = matches!(item.verb, Verb::FromPooledMulti { .. });
+        let buffers = if named { &mut free.named } else { &mut free.buffers };
+        if pooled && *buffers == 0 {
             return None;
         }
-        let room = if pooled { free.size } else { item.size };
         let content = match self.kind {
             Kind::Listener => {
                 self.waiting.pop_front()?;
@@ -234,9 +239,11 @@ impl End {
             _ => return None,
         };
         if pooled && hold && !content.is_empty() {
-            free.buffers -= 1;
+            *buffers -= 1;
         }
-        Some((outcome::bytes(&content), multi && !content.is_empty()))
+        // An empty datagram is one with its sender, else an end.
+        let goes_on = !content.is_empty() || named && self.kind == Kind::Udp;
+        Some((outcome::bytes(&content), multi && goes_on))
     }
 
     fn next_write(&mut self, item: Item) -> Option<String> {

@@ -22,6 +22,8 @@ pub(super) enum What {
     RecvFrom,
     Pooled,
     PooledMulti,
+    FromPooled,
+    FromPooledMulti,
     Send,
     SendAll,
     SendFile,
@@ -58,7 +60,8 @@ pub(super) struct Taken {
 
 pub(super) enum Extra {
     None,
-    Pool(PoolBuf),
+    /// A buffer, whether it is of the second pool, and its sender where that is told.
+    Pool(PoolBuf, bool, Option<SockAddr>),
     Accepted(op::Accepted),
     Opened(op::Opened),
     Sender(SockAddr),
@@ -127,8 +130,10 @@ pub(super) fn take(what: What, done: Completion) -> Taken {
             taken.extra = sender.map_or(Extra::None, Extra::Sender);
             received((result, buf), &mut taken)
         }
-        What::Pooled => pooled(done.unpack::<op::RecvPooled>(), &mut taken),
-        What::PooledMulti => pooled(done.unpack::<op::RecvPooledMulti>(), &mut taken),
+        What::Pooled => pooled(done.unpack::<op::RecvPooled>().map(nameless), false, &mut taken),
+        What::PooledMulti => pooled(done.unpack::<op::RecvPooledMulti>().map(nameless), false, &mut taken),
+        What::FromPooled => pooled(done.unpack::<op::RecvFromPooled>().map(named), false, &mut taken),
+        What::FromPooledMulti => pooled(done.unpack::<op::RecvFromPooledMulti>().map(named), true, &mut taken),
         What::Send => sent(done.unpack::<op::Send<Vec<u8>>>(), &mut taken),
         What::SendAll => sent(done.unpack::<op::SendAll<Vec<u8>>>(), &mut taken),
         What::SendFile => {
@@ -166,11 +171,19 @@ fn sent((result, buf): (io::Result<usize>, Vec<u8>), taken: &mut Taken) -> io::R
     result.map(count)
 }
 
-fn pooled(result: io::Result<PoolBuf>, taken: &mut Taken) -> io::Result<String> {
-    let buf = result?;
+fn nameless(buf: PoolBuf) -> (PoolBuf, Option<SockAddr>) {
+    (buf, None)
+}
+
+fn named((buf, sender): (PoolBuf, SockAddr)) -> (PoolBuf, Option<SockAddr>) {
+    (buf, Some(sender))
+}
+
+fn pooled(result: io::Result<(PoolBuf, Option<SockAddr>)>, named: bool, taken: &mut Taken) -> io::Result<String> {
+    let (buf, sender) = result?;
     taken.bytes = buf.to_vec();
     if !buf.is_empty() {
-        taken.extra = Extra::Pool(buf);
+        taken.extra = Extra::Pool(buf, named, sender);
     }
     Ok(bytes(&taken.bytes))
 }

@@ -63,8 +63,9 @@ impl World {
             }
             Step::GiveBack(count) => {
                 let count = self.held.len().min((*count).into());
-                self.held.drain(..count);
-                self.free.buffers += count;
+                let named = self.held.drain(..count).filter(|&(_, named)| named).count();
+                self.free.named += named;
+                self.free.buffers += count - named;
                 count > 0
             }
             Step::Fault { end, fault } => self.fault(*end, *fault),
@@ -163,6 +164,7 @@ impl World {
             (Kind::File, Verb::ReadAt { .. } | Verb::WriteAt { .. } | Verb::Fsync | Verb::Metadata) => true,
             (_, Verb::ReadAt { .. } | Verb::WriteAt { .. } | Verb::Fsync | Verb::Metadata) => false,
             (kind, Verb::RecvFrom | Verb::SendTo) => kind == Kind::Udp,
+            (kind, Verb::FromPooled { .. } | Verb::FromPooledMulti { .. }) => matches!(kind, Kind::Tcp | Kind::Unix | Kind::Udp),
             (kind, Verb::ShutdownRead | Verb::ShutdownWrite) => matches!(kind, Kind::Tcp | Kind::Unix),
             (kind, Verb::SendBig) => matches!(kind, Kind::Tcp | Kind::Unix | Kind::PipeOut),
             (kind, Verb::Readable | Verb::Recv | Verb::RecvVectored | Verb::Pooled { .. } | Verb::PooledMulti { .. }) => {
@@ -181,7 +183,9 @@ impl World {
         let under_way = end.sent_out().saturating_sub(end.got.len()) + end.writes.iter().map(|item| item.size).sum::<usize>();
         match verb {
             Verb::Readable => end.reads.is_empty(),
-            Verb::Pooled { .. } | Verb::PooledMulti { .. } => end.readable.is_empty() && !self.pooled_elsewhere(index),
+            Verb::Pooled { .. } | Verb::PooledMulti { .. } | Verb::FromPooled { .. } | Verb::FromPooledMulti { .. } => {
+                end.readable.is_empty() && !self.pooled_elsewhere(index)
+            }
             Verb::Recv | Verb::RecvVectored | Verb::RecvFrom | Verb::Accept | Verb::AcceptMulti => end.readable.is_empty(),
             Verb::Writable => match end.kind {
                 Kind::Tcp => end.writes.is_empty() && end.far.is_some(),
@@ -294,6 +298,12 @@ impl World {
             }
             Verb::PooledMulti { hold } => {
                 self.submit(token, op::RecvPooledMulti::new(handle), time, Op { hold, ..note(What::PooledMulti) });
+            }
+            Verb::FromPooled { hold } => {
+                self.submit(token, op::RecvFromPooled::new(handle), time, Op { hold, ..note(What::FromPooled) });
+            }
+            Verb::FromPooledMulti { hold } => {
+                self.submit(token, op::RecvFromPooledMulti::new(handle), time, Op { hold, ..note(What::FromPooledMulti) });
             }
             Verb::Send | Verb::SendAll | Verb::SendBig | Verb::SendVectored | Verb::SendTo | Verb::WriteAt { .. } => {
                 self.lower_send(index, token, verb, size, time);

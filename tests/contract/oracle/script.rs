@@ -35,6 +35,8 @@ pub(super) enum Verb {
     RecvFrom,
     Pooled { hold: bool },
     PooledMulti { hold: bool },
+    FromPooled { hold: bool },
+    FromPooledMulti { hold: bool },
     Send,
     SendAll,
     /// More than fits into the system's buffers: blocks until the peer reads.
@@ -51,6 +53,16 @@ pub(super) enum Verb {
     WriteAt { offset: u16 },
     Fsync,
     Metadata,
+}
+
+impl Verb {
+    /// It takes a buffer of a pool.
+    pub(super) fn is_pooled(self) -> bool {
+        matches!(
+            self,
+            Verb::Pooled { .. } | Verb::PooledMulti { .. } | Verb::FromPooled { .. } | Verb::FromPooledMulti { .. }
+        )
+    }
 }
 
 /// What the peer of an object does.
@@ -135,6 +147,8 @@ fn verb() -> impl Strategy<Value = Verb> {
         2 => Just(Verb::RecvFrom),
         3 => any::<bool>().prop_map(|hold| Verb::Pooled { hold }),
         3 => any::<bool>().prop_map(|hold| Verb::PooledMulti { hold }),
+        2 => any::<bool>().prop_map(|hold| Verb::FromPooled { hold }),
+        2 => any::<bool>().prop_map(|hold| Verb::FromPooledMulti { hold }),
         3 => Just(Verb::Send),
         2 => Just(Verb::SendAll),
         3 => Just(Verb::SendBig),

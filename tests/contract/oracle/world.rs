@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::end::{End, Expected, Free};
 use super::outcome::{self, Extra, What};
 use super::peer;
-use super::script::{Kind, Script, Verb};
+use super::script::{Kind, Script};
 use super::tape;
 
 /// A completion that takes longer is lost.
@@ -56,7 +56,8 @@ pub(super) struct World {
     pub over: Vec<OpId>,
     pub next_token: u64,
     pub free: Free,
-    pub held: Vec<PoolBuf>,
+    /// Which of them are of the second pool is noted.
+    pub held: Vec<(PoolBuf, bool)>,
     pub opened: Option<op::Opened>,
     pub folder: TempDir,
     /// Where the port's own connects arrive.
@@ -89,7 +90,7 @@ impl World {
             expected: BTreeMap::new(),
             over: Vec::new(),
             next_token: 0,
-            free: Free { buffers: buffers.into(), size },
+            free: Free { buffers: buffers.into(), named: buffers.into(), size },
             held: Vec::new(),
             opened: None,
             folder: tempfile::tempdir().expect("a temporary folder"),
@@ -298,16 +299,24 @@ impl World {
         }
         match taken.extra {
             Extra::None => {}
-            Extra::Pool(buf) if hold => self.held.push(buf),
-            Extra::Pool(buf) => drop(buf),
-            Extra::Accepted(accepted) => self.accepted(accepted),
-            Extra::Opened(opened) => self.opened = Some(opened),
-            Extra::Sender(address) => {
-                let far = end.and_then(|end| self.ends[end].far_address.clone());
-                if far.is_some_and(|far| far != address) {
-                    self.wrong(format!("{token}: from {:?}", address.as_socket()));
+            Extra::Pool(buf, named, sender) => {
+                if hold {
+                    self.held.push((buf, named));
+                }
+                if let Some(address) = sender {
+                    self.check_sender(token, end, address);
                 }
             }
+            Extra::Accepted(accepted) => self.accepted(accepted),
+            Extra::Opened(opened) => self.opened = Some(opened),
+            Extra::Sender(address) => self.check_sender(token, end, address),
+        }
+    }
+
+    fn check_sender(&mut self, token: u64, end: Option<usize>, address: SockAddr) {
+        let far = end.and_then(|end| self.ends[end].far_address.clone());
+        if far.is_some_and(|far| far != address) {
+            self.wrong(format!("{token}: from {:?}", address.as_socket()));
         }
     }
 
@@ -420,7 +429,7 @@ impl World {
     }
 
     pub(super) fn pooled_elsewhere(&self, end: usize) -> bool {
-        let pooled = |end: &End| end.reads.iter().any(|item| matches!(item.verb, Verb::Pooled { .. } | Verb::PooledMulti { .. }));
+        let pooled = |end: &End| end.reads.iter().any(|item| item.verb.is_pooled());
         self.ends.iter().enumerate().any(|(index, other)| index != end && pooled(other))
     }
 }
