@@ -552,8 +552,10 @@ fn datagrams_keep_their_order(backend: Backend) {
     let mut port = port(backend);
     let (udp_near, udp_far) = udp_pair();
     let (unix_near, unix_far) = unix_datagram_pair();
+    // No more than a socket holds, where those that it has no room for are lost.
+    let many = if DATAGRAMS_WAIT { 500 } else { 60 };
     let pairs: [(&str, Source, Source, u64); 2] =
-        [("udp", udp_near.into(), udp_far.into(), 60), ("unix", unix_near.into(), unix_far.into(), 500)];
+        [("udp", udp_near.into(), udp_far.into(), 60), ("unix", unix_near.into(), unix_far.into(), many)];
     for (what, near, far, datagrams) in pairs {
         let (near, far) = (port.attach(near).expect("attach"), port.attach(far).expect("attach"));
         for number in 0..datagrams {
