@@ -311,7 +311,8 @@ fn those_that_wait_for_a_buffer_have_them_in_turn(backend: Backend) {
 }
 
 fn a_cancel_costs_no_buffer_and_no_datagram_that_was_left(backend: Backend) {
-    const ROUNDS: u64 = 300;
+    // No more datagrams than a socket holds: who is slow must not lose any.
+    const ROUNDS: u64 = 200;
     on_each(backend, 4, 64, |what, mut port, multi| {
         let (on, far) = receiver(&mut port);
         let sender = thread::spawn(move || {

@@ -20,8 +20,24 @@ pub(super) fn tcp_poll(listener: TcpListener, work: &Work) -> io::Result<()> {
     by_port(Backend::Poll, listener, work)
 }
 
+/// A flood is received by one submission. Where each datagram is answered, the port sends one after the other, each with a
+/// system call, which takes a receive along.
 pub(super) fn udp_uring(socket: UdpSocket, reply: bool, length: usize) -> io::Result<()> {
-    udp(Backend::Uring, socket, reply, length)
+    if reply { udp(Backend::Uring, socket, reply, length) } else { flood(socket, length) }
+}
+
+/// One receive brings all datagrams, each in a buffer of the pool.
+fn flood(socket: UdpSocket, length: usize) -> io::Result<()> {
+    const BUFFERS: u16 = 64;
+    let mut port = Port::builder().backend(Backend::Uring).pool(BUFFERS, length).build()?;
+    let socket = port.attach(socket)?;
+    port.submit(op::RecvFromPooledMulti::new(socket), Token(0));
+    loop {
+        port.wait(None)?;
+        while let Some(done) = port.next() {
+            drop(done.unpack::<op::RecvFromPooledMulti>()?);
+        }
+    }
 }
 
 pub(super) fn udp_epoll(socket: UdpSocket, reply: bool, length: usize) -> io::Result<()> {
