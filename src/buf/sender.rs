@@ -70,7 +70,7 @@ mod tests {
             unsafe {
                 let (name, len) = Sender::expect(&mut sender);
                 std::ptr::copy_nonoverlapping(address.as_ptr().cast(), name, address.len() as usize);
-                *len = address.len() as u32;
+                *len = address.len() as _;
             }
             assert_eq!(sender.address(), address);
         }

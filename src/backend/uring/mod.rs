@@ -432,8 +432,7 @@ impl Uring {
         let outcome = match cqueue::buffer_select(flags) {
             None if result == HALF_CLOSED && matches!(head.raw, RawOp::Ready { .. }) => Outcome::error(libc::EAGAIN),
             None if result >= 0 => Outcome::done(result as usize),
-            Some(index) if index & NAMED != 0 => picked_named(core, slot, index & !NAMED, result),
-            Some(index) => picked(core, index, result),
+            Some(index) => picked(core, slot, index, result),
             None => match self.again_after(core, slot, -result) {
                 Started::Done(outcome) => outcome,
                 Started::Pending => return None,
@@ -581,7 +580,10 @@ fn is_local(scratch: *const crate::scratch::Scratch) -> bool {
 
 /// The kernel has picked a buffer of the pool for this result.
 #[inline]
-fn picked(core: &Core, index: u16, result: i32) -> Outcome {
+fn picked(core: &Core, slot: u32, index: u16, result: i32) -> Outcome {
+    if index >= core.pool.buffers() {
+        return picked_named(core, slot, index & !NAMED, result);
+    }
     core.pool.was_taken(index);
     if result > 0 {
         return Outcome::in_buffer(result as usize, index);
