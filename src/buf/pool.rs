@@ -295,6 +295,7 @@ impl fmt::Debug for PoolBuf {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sender::NAME;
     use super::*;
 
     #[test]
@@ -327,9 +328,10 @@ mod tests {
         for index in taken {
             let buf = named.lend(index, 100);
             assert_eq!(*buf, [0xff; 100]);
+            let sender = buf.sender();
             // SAFETY: the address has as many bytes.
-            let name = unsafe { std::slice::from_raw_parts(buf.sender().as_ptr().cast::<u8>(), 112) };
-            assert_eq!(name, [index as u8 + 1; 112]);
+            let name = unsafe { std::slice::from_raw_parts(sender.as_ptr().cast::<u8>(), NAME) };
+            assert_eq!(name, [index as u8 + 1; NAME]);
         }
     }
 
