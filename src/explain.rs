@@ -228,11 +228,11 @@ impl fmt::Display for Explanation {
         }
         writeln!(f, "features:")?;
         for Feature { name, used, note } in &self.features {
-            writeln!(f, "  {name:<24} {:<4} {note}", if *used { "yes" } else { "no" })?;
+            writeln!(f, "  {name:<28} {:<4} {note}", if *used { "yes" } else { "no" })?;
         }
         writeln!(f, "operations:")?;
         for OperationRow { name, carrier } in &self.operations {
-            writeln!(f, "  {name:<24} {carrier}")?;
+            writeln!(f, "  {name:<28} {carrier}")?;
         }
         Ok(())
     }
