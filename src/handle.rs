@@ -10,7 +10,7 @@
 use crate::error;
 use crate::op::raw::{LANES, Lane, RawOp};
 use crate::outcome::Outcome;
-use crate::slot::{NONE, Slots};
+use crate::slot::{Head, NONE, Slots};
 use crate::sys::{self, NO_OBJECT, Notes, Object, Raw};
 use std::fmt;
 
@@ -130,12 +130,20 @@ impl Entry {
         self.generation == handle.generation && self.state == HandleState::Open
     }
 
+    /// True when an operation of this lane need not wait for another one.
+    #[inline(always)]
+    pub(crate) fn has_turn(&self, lane: Lane) -> bool {
+        // A receive waits for the connect before it.
+        lane == Lane::Free || self.first(lane) == NONE && !(self.connecting && lane == Lane::Read)
+    }
+
     /// Names the object, which an entry that is not free owns until `Handles::remove`.
     pub(crate) fn raw(&self) -> Raw {
         self.object
     }
 
     /// The first operation of a lane, or NONE.
+    #[inline]
     pub(crate) fn first(&self, lane: Lane) -> u32 {
         self.lanes[lane as usize]
     }
@@ -175,22 +183,44 @@ impl Entry {
         self.failure != 0
     }
 
-    /// Puts slot `index`, whose lane is set, at the end of it. True when it is alone there.
+    /// Puts slot `index`, whose lane is set, at the end of it.
     #[inline(always)]
-    pub(crate) fn link(&mut self, slots: &mut Slots, index: u32) -> bool {
+    pub(crate) fn link(&mut self, slots: &mut Slots, index: u32) {
         let head = slots.head_mut(index);
         let lane = head.lane;
         let first = self.first(lane);
         if first == NONE {
-            (head.prev, head.next) = (index, index);
-            self.lanes[lane as usize] = index;
-            self.occupied |= lane.bit();
-            return true;
+            return self.link_first(head, index);
         }
         let last = slots.head(first).prev;
         (slots.head_mut(index).prev, slots.head_mut(index).next) = (last, first);
         (slots.head_mut(last).next, slots.head_mut(first).prev) = (index, index);
-        false
+    }
+
+    /// As `link`, into an empty lane.
+    #[inline(always)]
+    pub(crate) fn link_first(&mut self, head: &mut Head, index: u32) {
+        (head.prev, head.next) = (index, index);
+        self.lanes[head.lane as usize] = index;
+        self.occupied |= head.lane.bit();
+    }
+
+    /// Takes slot `index` out of its lane; true when something may have waited for that: the next of its lane, what waits
+    /// for a connect, a close.
+    #[inline(always)]
+    pub(crate) fn unlink(&mut self, slots: &mut Slots, index: u32) -> bool {
+        let head = slots.head(index);
+        let (lane, prev, next) = (head.lane, head.prev, head.next);
+        if next == index {
+            self.lanes[lane as usize] = NONE;
+            self.occupied &= !lane.bit();
+            return self.connecting || self.state != HandleState::Open;
+        }
+        if self.lanes[lane as usize] == index {
+            self.lanes[lane as usize] = next;
+        }
+        (slots.head_mut(prev).next, slots.head_mut(next).prev) = (next, prev);
+        true
     }
 
     /// The lanes that have operations, one [`bit`](Lane::bit) each.
@@ -287,24 +317,6 @@ impl Handles {
         self.free = index;
         // SAFETY: the entry owned the object and is free now, so nobody else will close it.
         unsafe { sys::from_raw(std::mem::replace(&mut self.entry_mut(index).object, NO_OBJECT)) }
-    }
-
-    /// Takes slot `index` out of its lane; true when others are there.
-    #[inline]
-    pub(crate) fn unlink(&mut self, slots: &mut Slots, index: u32) -> bool {
-        let head = slots.head(index);
-        let (lane, prev, next) = (head.lane, head.prev, head.next);
-        let entry = self.entry_mut(head.handle);
-        if next == index {
-            entry.lanes[lane as usize] = NONE;
-            entry.occupied &= !lane.bit();
-            return false;
-        }
-        if entry.lanes[lane as usize] == index {
-            entry.lanes[lane as usize] = next;
-        }
-        (slots.head_mut(prev).next, slots.head_mut(next).prev) = (next, prev);
-        true
     }
 
     /// Closes the objects that are still attached, for when the port is dropped.

@@ -50,6 +50,7 @@ mod payload;
 pub mod poller;
 mod port;
 mod poster;
+mod ready;
 mod scratch;
 mod slot;
 mod starved;

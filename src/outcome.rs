@@ -49,7 +49,7 @@ impl Outcome {
 
     /// The count, where it is no error.
     #[inline]
-    fn count(self) -> usize {
+    pub(crate) fn count(self) -> usize {
         if self.0 & IN_BUFFER == 0 { self.0 as usize } else { self.0 as u32 as usize }
     }
 

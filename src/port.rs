@@ -20,14 +20,16 @@ use crate::op::Operation;
 use crate::op::front::{Place, table};
 use crate::op::raw::{Lane, RawOp};
 use crate::outcome::Outcome;
-use crate::payload::{Room, VTable};
+use crate::payload::VTable;
 use crate::poster::{Inbox, Mail, Poster};
-use crate::slot::{Head, NONE, OpId, Slots, State};
+use crate::ready::Ready;
+use crate::slot::{Head, Marks, NONE, OpId, Slots, State};
 use crate::starved::Starved;
 use crate::sys::{self, ForkGuard, Object, Source};
 use crate::timer::Wheel;
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::hint::cold_path;
 use std::io;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -65,25 +67,11 @@ const RETRY: u64 = 10_000_000;
 /// # Ok(())
 /// # }
 /// ```
+// In this order: what every operation touches is together, in few lines of the cache.
+#[repr(C)]
 pub struct Port {
     core: Core,
-    /// Left empty only by `drop` in a forked child.
-    engine: ManuallyDrop<Engine>,
-    wheel: Wheel,
-    clock: Clock,
-    inbox: Arc<Inbox>,
-    /// What was collected from the inbox.
-    mail: VecDeque<Mail>,
-    ready: VecDeque<Event>,
-    /// Operations to be started: heads of their lanes, and those that go on.
-    starts: VecDeque<u32>,
-    starved: Starved,
-    /// Operations that rest, with the times when they go on; in order, since all rest equally long.
-    parked: VecDeque<(u64, OpId)>,
-    /// Operations that have had their share of the port's time, and go on with the next wait.
-    yielding: VecDeque<OpId>,
-    /// Operations that the backend has.
-    with_system: usize,
+    ready: Ready,
     /// Completions handed out since the system was last asked.
     handed_out: u32,
     /// Whose turn it is when both posts and completions are there.
@@ -91,6 +79,22 @@ pub struct Port {
     /// Posts wake the port because the caller sleeps, not because it does.
     caller_sleeps: bool,
     fork: ForkGuard,
+    /// Operations that the backend has.
+    with_system: usize,
+    /// Left empty only by `drop` in a forked child.
+    engine: ManuallyDrop<Engine>,
+    starved: Starved,
+    /// Operations to be started: heads of their lanes, and those that go on.
+    starts: VecDeque<u32>,
+    /// What was collected from the inbox.
+    mail: VecDeque<Mail>,
+    inbox: Arc<Inbox>,
+    clock: Clock,
+    wheel: Wheel,
+    /// Operations that rest, with the times when they go on; in order, since all rest equally long.
+    parked: VecDeque<(u64, OpId)>,
+    /// Operations that have had their share of the port's time, and go on with the next wait.
+    yielding: VecDeque<OpId>,
     /// Neither Send nor Sync: a ring with a single issuer is bound to its thread.
     _thread: PhantomData<*mut ()>,
 }
@@ -128,7 +132,7 @@ impl Port {
             clock: Clock::new(),
             inbox,
             mail: VecDeque::new(),
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             starts: VecDeque::new(),
             starved: Starved::default(),
             parked: VecDeque::new(),
@@ -251,16 +255,24 @@ impl Port {
         let lowered = operation.lower(place);
         std::mem::forget(unsubmitted);
         // Stored here, where its parts are known: handed on as a whole it would be copied twice.
+        let head = self.core.slots.head_mut(slot);
         match lowered.raw {
-            Ok(raw) => self.core.slots.head_mut(slot).raw = raw,
+            Ok(raw) => {
+                (head.raw, head.lane) = (raw, raw.lane());
+                head.marks = if raw.is_composite() { Marks::COMPOSITE } else { Marks::empty() };
+            }
             Err(refusal) => {
                 self.refuse(slot, refusal);
                 return id;
             }
         }
+        if let Some(due) = lowered.due {
+            head.marks |= Marks::ARMED;
+            self.wheel.arm(slot, due);
+        }
         match lowered.target {
-            None => self.launch(slot, lowered.due),
-            Some(handle) => self.launch_on(slot, handle, lowered.due),
+            None => self.launch(slot),
+            Some(handle) => self.launch_on(slot, handle),
         }
         id
     }
@@ -427,41 +439,57 @@ impl Port {
     /// # Ok(())
     /// # }
     /// ```
-    #[allow(clippy::should_implement_trait)] // an iterator would borrow the port that its user submits to
+    #[allow(clippy::should_implement_trait)]
+    // an iterator would borrow the port that its user submits to
+    // Inlined, so that a completion stays in registers: returned in memory it would be read back in other pieces than it was
+    // written in, and wait for that.
     #[inline]
     pub fn next(&mut self) -> Option<Completion> {
         if self.handed_out >= BUDGET {
+            cold_path();
             return None;
         }
         loop {
             if !self.mail.is_empty() && (self.posts_next || self.ready.is_empty()) {
-                self.posts_next = false;
-                match self.mail.pop_front() {
-                    Some(Mail::Post(parcel)) => {
-                        self.handed_out += 1;
-                        return Some(parcel.into_completion());
-                    }
-                    Some(Mail::Finished { slot, outcome }) => self.settle_late(Event::last(slot, outcome)),
-                    None => {}
+                cold_path();
+                match self.take_mail() {
+                    None => continue,
+                    post => return post,
                 }
-                continue;
             }
-            if let Some(event) = self.ready.pop_front() {
+            let event = if let Some(event) = self.ready.pop() {
                 self.posts_next = true;
-                return Some(self.complete(event));
-            }
-            if self.fork.is_child() {
+                event
+            } else if self.fork.is_child() {
+                cold_path();
                 return None;
+            } else {
+                let event = self.engine.advance(&mut self.core)?;
+                if self.is_over(event) {
+                    self.with_system -= 1;
+                    return Some(self.finish(event.slot(), event.outcome));
+                }
+                let event = self.settle(event);
+                self.run_starts();
+                let Some(event) = event else { continue };
+                event
+            };
+            return Some(self.complete(event));
+        }
+    }
+
+    /// Takes up what came by the inbox; `None`: that was no post.
+    #[inline(never)]
+    fn take_mail(&mut self) -> Option<Completion> {
+        self.posts_next = false;
+        match self.mail.pop_front()? {
+            Mail::Post(parcel) => {
+                self.handed_out += 1;
+                Some(parcel.into_completion())
             }
-            let event = self.engine.advance(&mut self.core)?;
-            if self.is_over(event) {
-                self.with_system -= 1;
-                return Some(self.finish(event.slot(), event.outcome));
-            }
-            let event = self.settle(event);
-            self.run_starts();
-            if let Some(event) = event {
-                return Some(self.complete(event));
+            Mail::Finished { slot, outcome } => {
+                self.settle_late(Event::last(slot, outcome));
+                None
             }
         }
     }
@@ -529,11 +557,10 @@ impl Port {
 
     /// The rest of `submit`, for an operation on no handle: inlined, because which one it is is known there.
     #[inline(always)]
-    fn launch(&mut self, slot: u32, due: Option<u64>) {
+    fn launch(&mut self, slot: u32) {
         if self.fork.is_child() {
             return self.refuse(slot, Refusal::Forked);
         }
-        self.arm(slot, due);
         let head = self.core.slots.head_mut(slot);
         match head.raw {
             // The wheel is all that it needs.
@@ -548,15 +575,70 @@ impl Port {
         self.run_starts();
     }
 
-    /// The same for an operation on a handle: not generic.
-    fn launch_on(&mut self, slot: u32, handle: Handle, due: Option<u64>) {
+    /// The same for an operation on a handle: not generic. The usual case is here, where little code is touched (after each
+    /// call into the kernel it has to be fetched anew); all others are in `launch_slowly`.
+    fn launch_on(&mut self, slot: u32, handle: Handle) {
+        let Core { slots, handles, pool, .. } = &mut self.core;
+        let head = slots.head_mut(slot);
+        let Some(entry) = handles.find_mut(handle) else {
+            cold_path();
+            return self.launch_slowly(slot, handle);
+        };
+        let usual = entry.has_turn(head.lane) && !head.raw.is_special() && self.starved.is_idle();
+        if !usual || self.fork.is_child() {
+            cold_path();
+            return self.launch_slowly(slot, handle);
+        }
+        (head.handle, head.kind, head.state) = (handle.index, Some(entry.kind), State::Started);
+        match self.engine.start_on(slot, head, entry, pool) {
+            Some(Started::Pending) if head.lane != Lane::Free => {
+                entry.link_first(head, slot);
+                self.with_system += 1;
+            }
+            // Over at once, it need not join its lane.
+            Some(Started::Done(outcome)) if !outcome.is_empty() && !may_go_on(head, outcome) => {
+                let outcome = conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
+                self.ready.push(Event::last(slot, outcome));
+            }
+            other => {
+                cold_path();
+                entry.link(slots, slot);
+                self.launch_started(slot, other);
+            }
+        }
+    }
+
+    /// The rest of that for what goes on, or is still to be started.
+    #[inline(never)]
+    fn launch_started(&mut self, slot: u32, started: Option<Started>) {
+        match started {
+            Some(started) => self.follow(slot, started),
+            None => self.hand_over(slot),
+        }
+        self.run_starts();
+    }
+
+    #[inline(never)]
+    fn launch_slowly(&mut self, slot: u32, handle: Handle) {
         if self.fork.is_child() {
             return self.refuse(slot, Refusal::Forked);
         }
-        let Some(first) = self.join_lane(slot, handle) else { return };
-        self.arm(slot, due);
-        if first {
-            self.start(slot);
+        let Core { slots, handles, .. } = &mut self.core;
+        let Some(entry) = handles.find_mut(handle) else {
+            return self.refuse(slot, Refusal::StaleHandle);
+        };
+        let head = slots.head_mut(slot);
+        let has_turn = entry.has_turn(head.lane);
+        match head.raw {
+            RawOp::Close { .. } => return self.begin_close(slot, handle.index),
+            RawOp::SendFile { .. } if !entry.kind.is_stream() => return self.refuse(slot, Refusal::NoStream),
+            RawOp::Connect { .. } => entry.connecting = true,
+            _ => {}
+        }
+        (head.handle, head.kind) = (handle.index, Some(entry.kind));
+        entry.link(slots, slot);
+        if has_turn {
+            self.start_in_turn(slot);
             self.run_starts();
         }
     }
@@ -568,61 +650,8 @@ impl Port {
         self.conclude_late(slot, Outcome::refused(refusal));
     }
 
-    #[inline(always)]
-    fn arm(&mut self, slot: u32, due: Option<u64>) {
-        if let Some(due) = due {
-            self.core.slots.head_mut(slot).armed = true;
-            self.wheel.arm(slot, due);
-        }
-    }
-
-    /// Puts an operation behind the others of its handle and direction; says whether its turn has come already. `None`:
-    /// it was answered.
-    #[inline(always)]
-    fn join_lane(&mut self, slot: u32, handle: Handle) -> Option<bool> {
-        let Core { slots, handles, .. } = &mut self.core;
-        let Some(entry) = handles.find_mut(handle) else {
-            self.refuse(slot, Refusal::StaleHandle);
-            return None;
-        };
-        let head = slots.head_mut(slot);
-        if let RawOp::Close { .. } = head.raw {
-            self.begin_close(slot, handle.index);
-            return None;
-        }
-        if let RawOp::SendFile { .. } = head.raw
-            && !entry.kind.is_stream()
-        {
-            self.refuse(slot, Refusal::NoStream);
-            return None;
-        }
-        let lane = head.raw.lane();
-        (head.handle, head.lane, head.kind) = (handle.index, lane, Some(entry.kind));
-        // A receive waits for the connect before it.
-        let waits = entry.connecting && lane == Lane::Read;
-        if let RawOp::Connect { .. } = head.raw {
-            entry.connecting = true;
-        }
-        let alone = entry.link(slots, slot);
-        Some(lane == Lane::Free || alone && !waits)
-    }
-
-    /// Starts an operation whose turn it is in its lane.
-    #[inline(always)]
-    fn start(&mut self, slot: u32) {
-        let head = self.core.slots.head_mut(slot);
-        match head.raw {
-            RawOp::RecvPooled { .. } | RawOp::Accept { .. }
-                if head.state == State::Cancelling || !self.starved.plain.is_idle() =>
-            {
-                self.start_in_turn(slot)
-            }
-            RawOp::RecvFromPooled { .. } | RawOp::RecvFromPooledMulti => self.start_in_turn(slot),
-            _ => self.hand_over(slot),
-        }
-    }
-
-    /// The same of what may have started and been given up before, and of what others may have a claim before.
+    /// Starts an operation whose turn it is in its lane: that may have been given up already, and others may have a claim
+    /// before it.
     #[inline(never)]
     fn start_in_turn(&mut self, slot: u32) {
         let head = self.core.slots.head(slot);
@@ -641,11 +670,18 @@ impl Port {
     #[inline(always)]
     fn hand_over(&mut self, slot: u32) {
         self.core.slots.head_mut(slot).state = State::Started;
-        match self.engine.start(&mut self.core, slot) {
+        let started = self.engine.start(&mut self.core, slot);
+        self.follow(slot, started);
+    }
+
+    /// Goes on with an operation that was started.
+    #[inline(always)]
+    fn follow(&mut self, slot: u32, started: Started) {
+        match started {
             Started::Pending => self.with_system += 1,
             Started::Done(outcome) => {
                 if let Some(event) = self.settle_one(Event::last(slot, outcome)) {
-                    self.ready.push_back(event);
+                    self.ready.push(event);
                 }
             }
         }
@@ -655,6 +691,7 @@ impl Port {
     #[inline]
     fn run_starts(&mut self) {
         if !self.starts.is_empty() {
+            cold_path();
             self.run_all_starts();
         }
     }
@@ -681,7 +718,7 @@ impl Port {
     /// As `settle`, for later.
     fn settle_late(&mut self, event: Event) {
         if let Some(event) = self.settle(event) {
-            self.ready.push_back(event);
+            self.ready.push(event);
         }
         self.run_starts();
     }
@@ -692,18 +729,13 @@ impl Port {
         let (slot, more, outcome) = event.parts();
         let head = self.core.slots.head_mut(slot);
         if more {
-            head.reported = false;
-            has_tried(head, &mut self.starved);
+            has_got_on(head, &mut self.starved);
             return Some(event);
         }
         if may_go_on(head, outcome) {
             return self.settle_composite(slot, outcome);
         }
-        has_tried(head, &mut self.starved);
-        let outcome = conclude(head, &mut self.wheel, &mut self.core.handles, slot, outcome);
-        if head.handle != NONE {
-            self.leave_lane(slot);
-        }
+        let outcome = self.conclude(slot, outcome);
         Some(Event::new(slot, more, outcome))
     }
 
@@ -715,8 +747,7 @@ impl Port {
         if head.raw.goes_on_after(outcome) {
             // One shot of a multishot operation, where the backend has no more. It starts again when this one has
             // been reported (or ends, if it was given up), in turn with those that wait for a buffer.
-            head.reported = false;
-            has_tried(head, &mut self.starved);
+            has_got_on(head, &mut self.starved);
             self.starts.push_back(slot);
             return Some(Event::more(slot, outcome));
         }
@@ -769,7 +800,8 @@ impl Port {
                 return None;
             }
             (RawOp::Accept { multi: true }, _, Some(errno)) if going_on && error::is_exhaustion(errno) => {
-                let first = !std::mem::replace(&mut head.reported, true);
+                let first = !head.marks.contains(Marks::REPORTED);
+                head.marks |= Marks::REPORTED;
                 self.park(slot);
                 return first.then_some(Event::more(slot, outcome));
             }
@@ -790,11 +822,13 @@ impl Port {
         let id = self.core.slots.id(slot);
         let head = self.core.slots.head_mut(slot);
         let line = self.starved.of(&head.raw);
-        if head.number != 0 {
+        let number = head.marks.contains(Marks::NUMBERED).then_some(head.number);
+        if number.is_some() {
             line.has_tried();
         }
         head.state = State::Parked;
-        head.number = line.wait(head.number, id);
+        head.marks |= Marks::NUMBERED;
+        head.number = line.wait(number, id);
     }
 
     /// Lets others have their turn before an operation goes on.
@@ -811,12 +845,22 @@ impl Port {
 
     /// An operation is over: the system has let go of it.
     #[inline(always)]
-    fn conclude(&mut self, slot: u32, outcome: Outcome) -> Outcome {
-        let head = self.core.slots.head_mut(slot);
-        has_tried(head, &mut self.starved);
-        let outcome = conclude(head, &mut self.wheel, &mut self.core.handles, slot, outcome);
-        if head.handle != NONE {
-            self.leave_lane(slot);
+    fn conclude(&mut self, slot: u32, mut outcome: Outcome) -> Outcome {
+        let Core { slots, handles, .. } = &mut self.core;
+        let head = slots.head_mut(slot);
+        let handle = head.handle;
+        if handle == NONE {
+            return conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
+        }
+        let entry = handles.entry_mut(handle);
+        if outcome.is_empty() {
+            cold_path();
+            outcome = entry.truth(&head.raw, outcome);
+        }
+        outcome = conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
+        if entry.unlink(slots, slot) {
+            cold_path();
+            self.start_next(slot);
         }
         outcome
     }
@@ -824,18 +868,7 @@ impl Port {
     /// As `conclude`, for later.
     fn conclude_late(&mut self, slot: u32, outcome: Outcome) {
         let outcome = self.conclude(slot, outcome);
-        self.ready.push_back(Event::last(slot, outcome));
-    }
-
-    /// Takes a finished operation out of its lane, and starts what waited for that.
-    #[inline]
-    fn leave_lane(&mut self, slot: u32) {
-        let others = self.core.handles.unlink(&mut self.core.slots, slot);
-        let head = self.core.slots.head(slot);
-        let entry = self.core.handles.entry(head.handle);
-        if others || entry.connecting || entry.state != HandleState::Open {
-            self.start_next(slot);
-        }
+        self.ready.push(Event::last(slot, outcome));
     }
 
     /// Starts what waited for an operation that has left its lane.
@@ -978,7 +1011,7 @@ impl Port {
             && self.core.slots.head(slot).state == State::Parked
         {
             let head = self.core.slots.head(slot);
-            if head.number != 0 {
+            if head.marks.contains(Marks::NUMBERED) {
                 self.starved.of(&head.raw).tries();
             }
             self.hand_over(slot);
@@ -989,11 +1022,11 @@ impl Port {
     /// The time of an operation has come.
     fn expire(&mut self, slot: u32) {
         let head = self.core.slots.head_mut(slot);
-        head.armed = false;
+        head.marks -= Marks::ARMED;
         if let RawOp::Timer { overruled: false } = head.raw {
             return self.conclude_late(slot, Outcome::done(0));
         }
-        head.timed_out = true;
+        head.marks |= Marks::TIMED_OUT;
         self.give_up(slot);
     }
 
@@ -1017,12 +1050,9 @@ impl Port {
     /// Concludes and completes such an operation at once.
     #[inline(always)]
     fn finish(&mut self, slot: u32, outcome: Outcome) -> Completion {
-        self.handed_out += 1;
-        let Core { slots, handles, pool, .. } = &mut self.core;
-        slots.end(slot, |head, room| {
-            let outcome = conclude(head, &mut self.wheel, handles, slot, outcome);
-            completion(head, room, slot, false, outcome, pool, &self.engine)
-        })
+        let head = self.core.slots.head_mut(slot);
+        let outcome = conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
+        self.complete(Event::last(slot, outcome))
     }
 
     /// Makes the completion of an event, and frees the slot if that was its last.
@@ -1031,11 +1061,34 @@ impl Port {
         let (slot, more, outcome) = event.parts();
         self.handed_out += 1;
         let Core { slots, pool, .. } = &mut self.core;
-        if more {
-            let (head, room) = slots.parts(slot);
-            return completion(head, room, slot, more, outcome, pool, &self.engine);
+        let (head, room) = slots.parts(slot);
+        let means = match head.raw {
+            RawOp::Accept { .. } => {
+                cold_path();
+                Means::Accepted {
+                    kind: head.kind.filter(|kind| kind.is_stream()),
+                    // Accepted by the ring, or by a call that asked for what the reactor needs.
+                    nonblocking: head.polled || self.engine.backend() != Backend::Uring,
+                }
+            }
+            RawOp::Open { .. } => {
+                cold_path();
+                Means::Opened
+            }
+            RawOp::RecvPooled { .. } | RawOp::RecvFromPooled { .. } => Means::Buffer(pool.clone()),
+            RawOp::RecvFromPooledMulti => Means::Buffer(pool.named().clone()),
+            _ => Means::Count,
+        };
+        let (token, before, vtable) = (head.token, head.transferred, head.vtable);
+        let id = OpId::new(slot, head.generation);
+        if !more {
+            slots.release(slot);
         }
-        slots.end(slot, |head, room| completion(head, room, slot, more, outcome, pool, &self.engine))
+        let part = if more { Part::NotLast } else { Part::Last };
+        // SAFETY: for the final completion the system has let go of the payload, and the slot was given back with it,
+        // which makes this the only copy; the payload of a multishot operation is (). Nobody has had the slot since.
+        let room = unsafe { *room };
+        Completion { token, id, part, before, vtable, room, outcome, means }
     }
 
     /// Takes every buffer back from the system, and puts the posts that come meanwhile aside: their values are
@@ -1081,75 +1134,54 @@ impl Port {
 /// the pool empty, a multishot that has more to come, a connect to a full listener, a send-file.
 #[inline(always)]
 fn may_go_on(head: &Head, outcome: Outcome) -> bool {
-    let by_nature = match head.raw {
-        RawOp::Send { all: true, len, .. } => head.transferred != 0 || outcome != Outcome::done(len),
-        RawOp::RecvPooled { multi } => multi || outcome.is_error(),
-        RawOp::RecvFromPooled { .. } => outcome.is_error(),
-        RawOp::Accept { multi } => multi,
-        RawOp::Connect { .. } | RawOp::SendFile { .. } | RawOp::Bring { .. } | RawOp::RecvFromPooledMulti => true,
-        _ => false,
-    };
-    by_nature || outcome.errno().is_some_and(error::would_block)
+    if outcome.is_error() {
+        cold_path();
+        return may_go_on_after_error(head, outcome);
+    }
+    head.marks.contains(Marks::COMPOSITE)
+        && match head.raw {
+            RawOp::Send { len, .. } => head.transferred != 0 || outcome != Outcome::done(len),
+            _ => true,
+        }
+}
+
+#[inline(never)]
+fn may_go_on_after_error(head: &Head, outcome: Outcome) -> bool {
+    head.raw.is_pooled() || head.marks.contains(Marks::COMPOSITE) || outcome.errno().is_some_and(error::would_block)
+}
+
+/// A multishot operation has got a connection or bytes.
+#[inline(always)]
+fn has_got_on(head: &mut Head, starved: &mut Starved) {
+    if head.has_loose_ends() {
+        head.marks -= Marks::REPORTED;
+        has_tried(head, starved);
+    }
 }
 
 /// An operation that may have waited for a buffer has had one, or ends.
-#[inline(always)]
+#[inline(never)]
 fn has_tried(head: &mut Head, starved: &mut Starved) {
-    if head.number != 0 {
-        head.number = 0;
+    if head.marks.contains(Marks::NUMBERED) {
+        head.marks -= Marks::NUMBERED;
         if head.state != State::Parked {
             starved.of(&head.raw).has_tried();
         }
     }
 }
 
-/// The completion of an event of the operation in `head`, which the payload in `room` moves into.
+/// What an operation that is over really resulted in.
 #[inline(always)]
-fn completion(
-    head: &Head,
-    room: *const Room,
-    slot: u32,
-    more: bool,
-    outcome: Outcome,
-    pool: &Rc<Pool>,
-    engine: &Engine,
-) -> Completion {
-    let means = match head.raw {
-        RawOp::Accept { .. } => Means::Accepted {
-            kind: head.kind.filter(|kind| kind.is_stream()),
-            // Accepted by the ring, or by a call that asked for what the reactor needs.
-            nonblocking: head.polled || engine.backend() != Backend::Uring,
-        },
-        RawOp::Open { .. } => Means::Opened,
-        RawOp::RecvPooled { .. } | RawOp::RecvFromPooled { .. } => Means::Buffer(pool.clone()),
-        RawOp::RecvFromPooledMulti => Means::Buffer(pool.named().clone()),
-        _ => Means::Count,
-    };
-    Completion {
-        token: head.token,
-        id: OpId::new(slot, head.generation),
-        part: if more { Part::NotLast } else { Part::Last },
-        before: head.transferred,
-        vtable: head.vtable,
-        // SAFETY: for the final completion the system has let go of the payload, and the slot is given back with it,
-        // which makes this the only copy; the payload of a multishot operation is ().
-        room: unsafe { *room },
-        outcome,
-        means,
-    }
-}
-
-/// What an operation that is over really resulted in; it leaves its lane next.
-#[inline(always)]
-fn conclude(head: &mut Head, wheel: &mut Wheel, handles: &mut Handles, slot: u32, mut outcome: Outcome) -> Outcome {
-    if std::mem::take(&mut head.armed) {
-        wheel.disarm(slot);
-    }
-    if outcome.is_empty() && head.handle != NONE {
-        outcome = handles.entry_mut(head.handle).truth(&head.raw, outcome);
-    }
-    if head.timed_out && outcome.errno() == Some(error::CANCELLED) {
-        outcome = Outcome::error(error::TIMED_OUT);
+fn conclude(head: &mut Head, wheel: &mut Wheel, starved: &mut Starved, slot: u32, mut outcome: Outcome) -> Outcome {
+    if head.has_loose_ends() {
+        cold_path();
+        if head.marks.contains(Marks::ARMED) {
+            wheel.disarm(slot);
+        }
+        if head.marks.contains(Marks::TIMED_OUT) && outcome.errno() == Some(error::CANCELLED) {
+            outcome = Outcome::error(error::TIMED_OUT);
+        }
+        has_tried(head, starved);
     }
     head.state = State::Finished;
     outcome
@@ -1193,8 +1225,8 @@ impl Drop for Port {
         // What nobody took is dropped last, with nothing in flight any more: that is the user's code.
         let mut posts = self.inbox.close();
         let all_back = self.take_everything_back(&mut posts);
-        let ready = std::mem::take(&mut self.ready);
-        let completions: Vec<Completion> = ready.into_iter().map(|event| self.complete(event)).collect();
+        let ready = std::iter::from_fn(|| self.ready.pop().map(|event| self.complete(event)));
+        let completions: Vec<Completion> = ready.collect();
         if all_back {
             // SAFETY: as above; all operations have come back.
             unsafe { ManuallyDrop::drop(&mut self.engine) };

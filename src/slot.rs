@@ -14,6 +14,7 @@ use crate::handle::Kind;
 use crate::op::raw::{Lane, RawOp};
 use crate::payload::{Room, VTable};
 use crate::sys::Block;
+use bitflags::bitflags;
 use std::alloc::{self, Layout};
 use std::fmt;
 use std::ptr::NonNull;
@@ -80,13 +81,30 @@ pub(crate) enum State {
     Finished,
 }
 
+bitflags! {
+    /// What is not true of all operations, in one word: usually nothing is.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Marks: u8 {
+        /// Its key is armed in the wheel: it has a deadline, or is a timer.
+        const ARMED = 1;
+        /// It is being cancelled because its deadline passed.
+        const TIMED_OUT = 2;
+        /// An exhaustion error was already reported since its last success.
+        const REPORTED = 4;
+        /// It has a number among those that wait for a buffer of the pool.
+        const NUMBERED = 8;
+        /// It may have more than one event: [`RawOp::is_composite`].
+        const COMPOSITE = 16;
+    }
+}
+
 /// Everything about an operation but its payload.
 pub(crate) struct Head {
     pub(crate) token: Token,
     pub(crate) vtable: &'static VTable,
     /// Bytes moved by earlier parts of a send-all.
     pub(crate) transferred: usize,
-    /// Its number among those that wait for a buffer of the pool, or 0.
+    /// Its number among those that wait for a buffer of the pool, if it has one.
     pub(crate) number: u64,
     pub(crate) raw: RawOp,
     pub(crate) generation: u32,
@@ -97,27 +115,28 @@ pub(crate) struct Head {
     pub(crate) handle: u32,
     pub(crate) state: State,
     pub(crate) lane: Lane,
-    /// Its key is armed in the wheel: a deadline, or the time at which a parked one goes on.
-    pub(crate) armed: bool,
-    /// It is being cancelled because its deadline passed.
-    pub(crate) timed_out: bool,
-    /// An exhaustion error was already reported since its last success.
-    pub(crate) reported: bool,
+    pub(crate) marks: Marks,
     /// The backend polls for it and then performs it (a ring's note).
     pub(crate) polled: bool,
-    /// What its handle is.
+    /// What its handle is, if it has one.
     pub(crate) kind: Option<Kind>,
 }
 
 impl Head {
+    /// What is to be seen to when it is over.
+    #[inline(always)]
+    pub(crate) fn has_loose_ends(&self) -> bool {
+        !(self.marks - Marks::COMPOSITE).is_empty()
+    }
+
     /// A new operation begins; what it is follows.
     #[inline]
     pub(crate) fn begin(&mut self, token: Token, vtable: &'static VTable) {
         (self.token, self.vtable) = (token, vtable);
         self.transferred = 0;
-        self.handle = NONE;
+        (self.handle, self.kind) = (NONE, None);
         self.state = State::Queued;
-        (self.armed, self.timed_out, self.reported) = (false, false, false);
+        self.marks = Marks::empty();
     }
 }
 
@@ -215,24 +234,16 @@ impl Slots {
         index
     }
 
-    /// Gives a slot back. Its payload must have been taken or dropped.
+    /// Gives a slot back. Its payload must have been taken or dropped, or is taken before the slot is allocated again.
     #[inline]
     pub(crate) fn release(&mut self, index: u32) {
-        self.end(index, |_, _| ());
-    }
-
-    /// Gives a slot back after `last` has had a look at it, and taken the payload.
-    #[inline(always)]
-    pub(crate) fn end<T>(&mut self, index: u32, last: impl FnOnce(&mut Head, *const Room) -> T) -> T {
         let free = self.free;
-        let (head, room) = self.parts(index);
-        let value = last(head, room);
+        let head = self.head_mut(index);
         head.generation = head.generation.wrapping_add(1);
         head.state = State::Free;
         head.next = free;
         self.free = index;
         self.used -= 1;
-        value
     }
 
     /// The index behind `id` if that operation is not over.
@@ -271,9 +282,7 @@ impl Slots {
                 handle: NONE,
                 state: State::Free,
                 lane: Lane::Free,
-                armed: false,
-                timed_out: false,
-                reported: false,
+                marks: Marks::empty(),
                 polled: false,
                 kind: None,
             };

@@ -4,7 +4,7 @@
 //! then finds the pool empty once more (others can be faster: a kernel hands buffers out as data comes, and a multishot
 //! receive takes what it can get) keeps its number until it has had a buffer. Who asks meanwhile queues behind them.
 //!
-//! There is such a line for each pool. Used by the port alone, which keeps an operation's number in its slot's head; 0 is no number.
+//! There is such a line for each pool. Used by the port alone, which keeps an operation's number in its slot's head.
 
 use crate::op::raw::RawOp;
 use crate::slot::OpId;
@@ -19,6 +19,12 @@ pub(crate) struct Starved {
 }
 
 impl Starved {
+    /// True when nobody waits, nor tries again.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.plain.is_idle() && self.named.is_idle()
+    }
+
     /// The line that an operation stands in.
     #[inline]
     pub(crate) fn of(&mut self, raw: &RawOp) -> &mut Line {
@@ -40,9 +46,8 @@ impl Line {
         self.waiting.is_empty()
     }
 
-    /// True when nobody waits, nor tries again.
     #[inline]
-    pub(crate) fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.trying == 0
     }
 
@@ -51,13 +56,13 @@ impl Line {
         !self.waiting.is_empty() || (self.trying > 0 && self.trying >= available)
     }
 
-    /// An operation waits; returns its number.
-    pub(crate) fn wait(&mut self, number: u64, id: OpId) -> u64 {
-        if number == 0 {
+    /// An operation waits, perhaps with a number from before; returns its number.
+    pub(crate) fn wait(&mut self, number: Option<u64>, id: OpId) -> u64 {
+        let Some(number) = number else {
             self.last += 1;
             self.waiting.push_back((self.last, id));
             return self.last;
-        }
+        };
         let place = self.waiting.partition_point(|&(other, _)| other < number);
         self.waiting.insert(place, (number, id));
         number

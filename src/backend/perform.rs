@@ -13,7 +13,9 @@ use crate::handle::Kind;
 use crate::op::raw::{Direction, MAX_TRANSFER, RawOp};
 use crate::outcome::Outcome;
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendFlags};
+use std::hint::cold_path;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
@@ -33,7 +35,7 @@ impl From<rustix::io::Result<usize>> for Outcome {
 /// Makes the call, again when a signal interrupts it.
 #[inline(always)]
 fn again(call: impl FnMut() -> rustix::io::Result<usize>) -> Outcome {
-    rustix::io::retry_on_intr(call).into()
+    retry_on_intr(call).into()
 }
 
 /// As [`again`], for a call of the C library that answers -1 and `errno`.
@@ -65,11 +67,12 @@ unsafe fn bytes<'a>(buf: *const u8, len: usize) -> &'a [u8] {
 }
 
 #[inline(always)]
-fn receive(fd: BorrowedFd<'_>, kind: Kind, buf: &mut [MaybeUninit<u8>]) -> Outcome {
+fn receive(fd: BorrowedFd<'_>, kind: Kind, buf: &mut [MaybeUninit<u8>]) -> rustix::io::Result<usize> {
     if kind.is_socket() {
-        again(|| rustix::net::recv(fd, &mut *buf, RecvFlags::DONTWAIT).map(|(part, _)| part.0.len()))
+        retry_on_intr(|| rustix::net::recv(fd, &mut *buf, RecvFlags::DONTWAIT).map(|(part, _)| part.0.len()))
     } else {
-        again(|| rustix::io::read(fd, &mut *buf).map(|(part, _)| part.len()))
+        cold_path();
+        retry_on_intr(|| rustix::io::read(fd, &mut *buf).map(|(part, _)| part.len()))
     }
 }
 
@@ -131,7 +134,8 @@ fn readiness(fd: BorrowedFd<'_>, direction: Direction) -> Outcome {
 /// What a socket's send came to. A datagram for which there is no room at the receiver is to wait, whatever the system's
 /// word for that.
 fn sent(kind: Kind, outcome: Outcome) -> Outcome {
-    if kind == Kind::Datagram && outcome.errno() == Some(quirks::FULL) { Outcome::error(libc::EAGAIN) } else { outcome }
+    let is_full = quirks::FULL != libc::EAGAIN && kind == Kind::Datagram && outcome.errno() == Some(quirks::FULL);
+    if is_full { Outcome::error(libc::EAGAIN) } else { outcome }
 }
 
 /// Starts a connect, or (`begun`) asks how it went.
@@ -156,22 +160,42 @@ fn connect(fd: BorrowedFd<'_>, scratch: *const crate::scratch::Scratch, begun: &
     }
 }
 
+/// What a call came to.
+pub(crate) struct Performed {
+    pub(crate) outcome: Outcome,
+    /// It moved fewer bytes than it was asked for.
+    pub(crate) short: bool,
+}
+
+impl Performed {
+    #[inline(always)]
+    fn of(result: rustix::io::Result<usize>, room: usize) -> Performed {
+        Performed { outcome: result.into(), short: result.is_ok_and(|n| n < room) }
+    }
+}
+
 /// Receives into a buffer of the pool, which is taken only if something is there.
 #[inline(always)]
-fn receive_pooled(fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Outcome {
+fn receive_pooled(fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Performed {
     let index = match pool.take() {
         Ok(Some(index)) => index,
-        Ok(None) => return Outcome::error(error::NO_BUFFER),
-        Err(error) => return error.into(),
+        Ok(None) => {
+            cold_path();
+            return Performed { outcome: Outcome::error(error::NO_BUFFER), short: false };
+        }
+        Err(error) => {
+            cold_path();
+            return Performed { outcome: error.into(), short: false };
+        }
     };
     let (address, size) = pool.room(index);
     // SAFETY: the pool has just given this buffer out, to nobody but this call.
-    let outcome = receive(fd, kind, unsafe { room(address, size) });
-    match outcome.value() {
-        Some(n) if n > 0 => Outcome::in_buffer(n, index),
-        _ => {
+    match receive(fd, kind, unsafe { room(address, size) }) {
+        Ok(n) if n > 0 => Performed { outcome: Outcome::in_buffer(n, index), short: n < size },
+        nothing => {
+            cold_path();
             pool.give_back(index);
-            outcome
+            Performed::of(nothing, size)
         }
     }
 }
@@ -222,19 +246,24 @@ pub(super) fn is_datagram(fd: BorrowedFd<'_>, kind: Kind, sender: &Sender) -> bo
 // The calls of a busy stream are inlined into the port's loop: the kernel's own calls probably push out what the
 // processor remembers of ours, so that it foresees no return that follows a system call (samples pile up behind them).
 #[inline(always)]
-pub(crate) fn perform(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Outcome {
+pub(crate) fn perform(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Performed {
     match *raw {
         RawOp::Recv { buf, len } => {
             // SAFETY: as said in `perform_seldom`.
-            receive(fd, kind, unsafe { room(buf, len) })
+            Performed::of(receive(fd, kind, unsafe { room(buf, len) }), len)
         }
         RawOp::RecvPooled { .. } => receive_pooled(fd, kind, pool),
         RawOp::Send { buf, len, .. } if kind.is_socket() => {
             // SAFETY: as said in `perform_seldom`.
             let bytes = unsafe { bytes(buf, len) };
-            sent(kind, again(|| rustix::net::send(fd, bytes, SendFlags::DONTWAIT | quirks::NO_SIGNAL)))
+            let result = retry_on_intr(|| rustix::net::send(fd, bytes, SendFlags::DONTWAIT | quirks::NO_SIGNAL));
+            let Performed { outcome, short } = Performed::of(result, len);
+            Performed { outcome: sent(kind, outcome), short }
         }
-        _ => perform_seldom(raw, fd, kind, pool),
+        _ => {
+            cold_path();
+            Performed { outcome: perform_seldom(raw, fd, kind, pool), short: false }
+        }
     }
 }
 

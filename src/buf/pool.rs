@@ -16,7 +16,7 @@ use super::{IoBuf, IoBufMut};
 use crate::op::raw::RawOp;
 use crate::sys::Mapping;
 use socket2::SockAddr;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::io;
 use std::ops::{Deref, DerefMut};
@@ -34,9 +34,11 @@ pub(crate) struct Pool {
     size: usize,
     /// Bytes in front of each buffer: a [`Sender`], or none.
     front: usize,
-    /// Mapped at the first use, so that a port without pooled receives has no such memory.
+    /// From one buffer to the next: a line of the cache more than a buffer. Buffers a power of two apart would share few
+    /// places of the cache, and small messages push each other out of it.
+    stride: usize,
+    /// Made at the first use, so that a port without pooled receives has no such memory.
     memory: OnceCell<Memory>,
-    free: RefCell<Vec<u16>>,
     ring: OnceCell<Box<dyn Ring>>,
     available: Cell<usize>,
     /// The pool of buffers with names in front, made when it is first asked for.
@@ -48,7 +50,12 @@ struct Memory {
     _mapping: Mapping,
     /// Where the first buffer begins, behind what is in front of it.
     first: *mut u8,
+    /// The first `available` of these are the free buffers, where no ring has them.
+    stack: Box<[Cell<u16>]>,
 }
+
+/// A line of the cache.
+const LINE: usize = 64;
 
 impl Pool {
     pub(crate) fn new(buffers: u16, size: usize) -> Rc<Pool> {
@@ -60,8 +67,8 @@ impl Pool {
             buffers,
             size,
             front,
+            stride: front + size.next_multiple_of(LINE) + LINE,
             memory: OnceCell::new(),
-            free: RefCell::default(),
             ring: OnceCell::new(),
             available: Cell::new(usize::from(buffers)),
             named: OnceCell::new(),
@@ -85,6 +92,7 @@ impl Pool {
     }
 
     /// Bytes of each buffer.
+    #[cfg(any(target_os = "linux", windows))]
     pub(crate) fn size(&self) -> usize {
         self.size
     }
@@ -94,50 +102,42 @@ impl Pool {
         self.available.get()
     }
 
-    /// From one buffer to the next: a line of the cache more than a buffer. Buffers a power of two apart would share few
-    /// places of the cache, and small messages push each other out of it.
-    fn stride(&self) -> usize {
-        const LINE: usize = 64;
-        self.front + self.size.next_multiple_of(LINE) + LINE
+    /// The memory, which is mapped if that has not happened yet.
+    #[inline(always)]
+    fn memory(&self) -> io::Result<&Memory> {
+        match self.memory.get() {
+            Some(memory) => Ok(memory),
+            None => self.map(),
+        }
     }
 
-    /// Maps the memory if that has not happened yet.
-    fn memory(&self) -> io::Result<&Memory> {
-        if self.memory.get().is_none() {
-            let mapping = Mapping::anonymous(usize::from(self.buffers) * self.stride())?;
-            if self.ring.get().is_none() {
-                *self.free.borrow_mut() = (0..self.buffers).rev().collect();
-            }
-            // SAFETY: the front of the first buffer is within the mapping.
-            let first = unsafe { mapping.as_ptr().add(self.front) };
-            let _ = self.memory.set(Memory { _mapping: mapping, first });
-        }
-        Ok(self.memory.get().expect("just set"))
+    #[cold]
+    fn map(&self) -> io::Result<&Memory> {
+        let mapping = Mapping::anonymous(usize::from(self.buffers) * self.stride)?;
+        // SAFETY: the front of the first buffer is within the mapping.
+        let first = unsafe { mapping.as_ptr().add(self.front) };
+        let buffers = if self.ring.get().is_none() { self.buffers } else { 0 };
+        let stack = (0..buffers).rev().map(Cell::new).collect();
+        Ok(self.memory.get_or_init(|| Memory { _mapping: mapping, first, stack }))
     }
 
     /// Hands all buffers to the kernel's ring, from now on the only place where they are free.
     #[cfg(target_os = "linux")]
     pub(crate) fn publish_to(&self, ring: Box<dyn Ring>) -> io::Result<()> {
         assert!(self.memory.get().is_none(), "the pool chooses its way of handing out once");
-        let _ = self.ring.set(ring);
+        let ring = self.ring.get_or_init(|| ring);
         self.memory()?;
         for index in 0..self.buffers {
-            self.publish(index);
+            ring.publish(index, self.address(index), self.size);
         }
         Ok(())
     }
 
-    fn publish(&self, index: u16) {
-        match self.ring.get() {
-            Some(ring) => ring.publish(index, self.address(index), self.size),
-            None => self.free.borrow_mut().push(index),
-        }
-    }
-
+    #[inline]
     fn address(&self, index: u16) -> *mut u8 {
         let memory = self.memory.get().expect("a buffer exists only once the memory does");
         // SAFETY: the mapping has `buffers * stride` bytes and `index < buffers`.
-        unsafe { memory.first.add(usize::from(index) * self.stride()) }
+        unsafe { memory.first.add(usize::from(index) * self.stride) }
     }
 
     /// What is in front of a taken buffer of a pool with names. Whoever has the buffer has this, too.
@@ -148,13 +148,15 @@ impl Pool {
     }
 
     /// Takes a free buffer; `None` when all are out.
+    #[inline(always)]
     pub(crate) fn take(&self) -> io::Result<Option<u16>> {
-        self.memory()?;
-        let index = self.free.borrow_mut().pop();
-        if index.is_some() {
-            self.available.set(self.available.get() - 1);
+        let stack = &self.memory()?.stack;
+        let left = self.available.get().wrapping_sub(1);
+        let top = stack.get(left).map(Cell::get);
+        if top.is_some() {
+            self.available.set(left);
         }
-        Ok(index)
+        Ok(top)
     }
 
     /// The kernel has taken buffer `index`.
@@ -165,20 +167,27 @@ impl Pool {
     }
 
     /// Gives a taken buffer back.
+    #[inline]
     pub(crate) fn give_back(&self, index: u16) {
-        self.available.set(self.available.get() + 1);
-        self.publish(index);
+        let available = self.available.get();
+        match (self.ring.get(), self.memory.get()) {
+            (Some(ring), _) => ring.publish(index, self.address(index), self.size),
+            (None, memory) => memory.expect("it was taken from there").stack[available].set(index),
+        }
+        self.available.set(available + 1);
     }
 
     /// Where to write into a taken buffer, and how much.
+    #[inline]
     pub(crate) fn room(&self, index: u16) -> (*mut u8, usize) {
         (self.address(index), self.size)
     }
 
     /// A taken buffer, of which `len` bytes were written, for the user.
-    pub(crate) fn lend(self: &Rc<Self>, index: u16, len: usize) -> PoolBuf {
+    #[inline]
+    pub(crate) fn lend(self: Rc<Self>, index: u16, len: usize) -> PoolBuf {
         assert!(len <= self.size);
-        PoolBuf { home: Some(self.clone()), len: len as u32, index }
+        PoolBuf { home: Some(self), len: len as u32, index }
     }
 }
 
@@ -255,12 +264,14 @@ impl DerefMut for PoolBuf {
 
 // SAFETY: the pool's memory is mapped until the last Rc to it is gone, and never moves.
 unsafe impl IoBuf for PoolBuf {
+    #[inline]
     fn stable_ptr(&self) -> *const u8 {
         match &self.home {
             Some(home) => home.address(self.index),
             None => std::ptr::NonNull::dangling().as_ptr(),
         }
     }
+    #[inline]
     fn initialized(&self) -> usize {
         self.len as usize
     }
@@ -280,6 +291,7 @@ unsafe impl IoBufMut for PoolBuf {
 }
 
 impl Drop for PoolBuf {
+    #[inline]
     fn drop(&mut self) {
         if let Some(home) = &self.home {
             home.give_back(self.index);
@@ -301,7 +313,7 @@ mod tests {
     #[test]
     fn buffers_come_back_on_drop_and_outlive_the_pool() {
         let pool = Pool::new(2, 64);
-        let take = || pool.take().unwrap().map(|index| pool.lend(index, 0));
+        let take = || pool.take().unwrap().map(|index| pool.clone().lend(index, 0));
         let (one, two) = (take().unwrap(), take().unwrap());
         assert_ne!(one.stable_ptr(), two.stable_ptr());
         assert!(pool.available() == 0 && take().is_none());
@@ -326,7 +338,7 @@ mod tests {
             }
         }
         for index in taken {
-            let buf = named.lend(index, 100);
+            let buf = named.clone().lend(index, 100);
             assert_eq!(*buf, [0xff; 100]);
             let sender = buf.sender();
             // SAFETY: the address has as many bytes.

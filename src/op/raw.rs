@@ -145,10 +145,25 @@ impl Lane {
         1 << self as u8
     }
 
+    /// The first lane of a set.
+    #[cfg_attr(windows, expect(dead_code, reason = "nothing is tried there"))]
+    #[inline(always)]
+    pub(crate) fn first_of(set: u8) -> Option<Lane> {
+        match set.trailing_zeros() {
+            0 => Some(Lane::Read),
+            1 => Some(Lane::Write),
+            2 => Some(Lane::Readable),
+            3 => Some(Lane::Writable),
+            4 => Some(Lane::Free),
+            _ => None,
+        }
+    }
+
     pub(crate) const ALL: [Lane; LANES] = [Lane::Read, Lane::Write, Lane::Readable, Lane::Writable, Lane::Free];
 }
 
 impl RawOp {
+    #[inline(always)]
     pub(crate) fn lane(&self) -> Lane {
         match self {
             RawOp::Accept { .. }
@@ -196,6 +211,27 @@ impl RawOp {
     /// True when it moves data out.
     pub(crate) fn sends(&self) -> bool {
         matches!(self, RawOp::Send { .. } | RawOp::SendMsg { .. } | RawOp::SendFile { .. })
+    }
+
+    /// True for what takes more than a place in its lane to be submitted.
+    #[inline(always)]
+    pub(crate) fn is_special(&self) -> bool {
+        matches!(self, RawOp::Close { .. } | RawOp::Connect { .. } | RawOp::SendFile { .. })
+    }
+
+    /// True for what may have more than one event.
+    #[inline(always)]
+    pub(crate) fn is_composite(&self) -> bool {
+        matches!(
+            self,
+            RawOp::Accept { multi: true }
+                | RawOp::Connect { .. }
+                | RawOp::Send { all: true, .. }
+                | RawOp::RecvPooled { multi: true }
+                | RawOp::RecvFromPooledMulti
+                | RawOp::SendFile { .. }
+                | RawOp::Bring { .. }
+        )
     }
 
     /// True when one submission has many completions.

@@ -21,15 +21,16 @@ pub(crate) use blocking::perform_blocking;
 
 use super::blocking::Blocking;
 use super::{Cancelled, Started};
+use crate::buf::pool::Pool;
 use crate::builder::Builder;
 use crate::core::{Core, Event};
 use crate::error;
 use crate::explain::{Carrier, Feature};
-use crate::handle::Kind;
+use crate::handle::{Entry, Kind};
 use crate::op::raw::RawOp;
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
-use crate::slot::{NONE, OpId, State};
+use crate::slot::{Head, NONE, OpId, State};
 use crate::sys::windows::sleep::{self, Sleep};
 use crate::sys::{Block, Notes, Purpose, Raw, Route, Source};
 use accept::Accepts;
@@ -83,6 +84,12 @@ impl Iocp {
             blocking: Blocking::new(options.threads, inbox),
             unfound: Vec::new(),
         })
+    }
+
+    /// Nothing is started that way: a call needs the block of its slot.
+    #[inline]
+    pub(crate) fn start_on(&mut self, _slot: u32, _head: &mut Head, _entry: &Entry, _pool: &Pool) -> Option<Started> {
+        None
     }
 
     #[inline]

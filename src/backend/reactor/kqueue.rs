@@ -17,7 +17,7 @@ use crate::op::raw::Direction;
 use crate::poster::Inbox;
 use crate::sys::unix::kqueue::{Event, Filter, LEAST_ROOM};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ fn filter(direction: Direction) -> Filter {
 }
 
 impl Kqueue {
-    fn watched(&mut self, fd: BorrowedFd<'_>) -> &mut Watched {
+    fn watched(&mut self, fd: impl AsRawFd) -> &mut Watched {
         &mut self.watched[fd.as_raw_fd() as usize]
     }
 }
@@ -187,7 +187,7 @@ impl Selector for Kqueue {
         if cfg!(anyport_libkqueue) { Err(not_waitable()) } else { Ok(self.inbox.waker().queue()?.queue().as_fd()) }
     }
 
-    fn consume(&mut self, fd: BorrowedFd<'_>, n: usize) -> bool {
+    fn consume(&mut self, fd: RawFd, n: usize) -> bool {
         let watched = self.watched(fd);
         watched.unread = watched.unread.saturating_sub(n.try_into().unwrap_or(u32::MAX));
         // More must be there behind a mark of urgent data, which a read does not cross, and which this system tells in

@@ -28,22 +28,24 @@ pub(crate) mod kqueue;
 pub(crate) mod poll;
 
 use super::blocking::Blocking;
-use super::perform::{close, is_ready, perform};
+use super::perform::{Performed, close, is_ready, perform};
 use super::quirks::{is_cached, read_cached, silence};
 use super::{Cancelled, Started, not_waitable};
+use crate::buf::pool::Pool;
 use crate::builder::Builder;
 use crate::core::{Core, Event};
 use crate::error;
 use crate::explain::{Carrier, Feature};
 use crate::handle::{Entry, Kind};
-use crate::op::raw::{Direction, Lane, RawOp};
+use crate::op::raw::{Direction, Lane, RawOp, Reads};
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
-use crate::slot::{Head, NONE, State};
+use crate::slot::{Head, Marks, NONE, State};
 use crate::sys::{Notes, Source, set_nonblocking};
 use std::collections::VecDeque;
+use std::hint::cold_path;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +72,7 @@ pub(crate) trait Selector: Sized {
 
     /// `n` bytes were received from `fd`. False: more must be there, though a read stopped short of it.
     #[inline]
-    fn consume(&mut self, _fd: BorrowedFd<'_>, _n: usize) -> bool {
+    fn consume(&mut self, _fd: RawFd, _n: usize) -> bool {
         true
     }
 
@@ -156,21 +158,6 @@ fn direction(lane: Lane) -> Direction {
     }
 }
 
-/// What a finished call of `n` bytes tells about the direction it used: true when nothing more can be had
-/// from it before the next edge.
-fn drained(raw: &RawOp, n: usize, entry: &Entry, pool_buffer: usize) -> bool {
-    if entry.kind != Kind::Tcp {
-        return false;
-    }
-    let short_read = |room: usize| n > 0 && n < room && !entry.notes.readiness.distrust_short_reads;
-    match raw {
-        RawOp::Recv { len, .. } => short_read(*len),
-        raw if raw.is_pooled() => short_read(pool_buffer),
-        RawOp::Send { len, .. } => n < *len,
-        _ => false,
-    }
-}
-
 /// Whether the error that came with an edge is what this outcome stands for: the call reports the socket's error, or
 /// what is left to report after somebody else has taken that up.
 fn stands_for_error(raw: &RawOp, kind: Kind, outcome: Outcome) -> bool {
@@ -197,45 +184,80 @@ impl<S: Selector> Reactor<S> {
         })
     }
 
+    /// Starts one of the frequent calls of a socket; `None` for all else, which is for `start`.
+    #[inline(always)]
+    pub(crate) fn start_on(&mut self, _slot: u32, head: &mut Head, entry: &mut Entry, pool: &Pool) -> Option<Started> {
+        if !entry.kind.is_socket() {
+            cold_path();
+            return None;
+        }
+        let readiness = &entry.notes.readiness;
+        let (exhausted, direction) = match head.raw {
+            RawOp::RecvPooled { multi: false } | RawOp::Recv { .. } => {
+                (readiness.read_exhausted == Some(Reads::Bytes), Direction::Read)
+            }
+            RawOp::Send { .. } => (readiness.write_exhausted, Direction::Write),
+            _ => return None,
+        };
+        if exhausted && readiness.registered {
+            self.selector.expect(entry.fd(), head.handle, direction);
+            return Some(Started::Pending);
+        }
+        Some(self.try_first(head, entry, pool))
+    }
+
+    #[inline(always)]
+    fn try_first(&mut self, head: &mut Head, entry: &mut Entry, pool: &Pool) -> Started {
+        match self.attempt(head, entry, pool) {
+            Some(outcome) => Started::Done(outcome),
+            None => Started::Pending,
+        }
+    }
+
     #[inline(never)]
     pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
+        let Core { slots, handles, pool, .. } = core;
+        let head = slots.head_mut(slot);
+        // Looked at where it is: it was written in parts a moment ago, and reading it as a whole would wait for that.
+        if head.handle == NONE || needs_pool(&head.raw, head.kind) {
+            return self.start_elsewhere(core, slot);
+        }
+        let entry = handles.entry_mut(head.handle);
+        let readiness = &entry.notes.readiness;
+        let exhausted = match head.lane {
+            Lane::Read => readiness.read_exhausted == Some(head.raw.reads()),
+            // A connect and a shutdown need no room.
+            Lane::Write => readiness.write_exhausted && head.raw.sends(),
+            _ => false,
+        };
+        if exhausted && readiness.registered {
+            self.selector.expect(entry.fd(), head.handle, direction(head.lane));
+            return Started::Pending;
+        }
+        if head.raw.is_multi() {
+            queue(&mut self.edges, entry, head.handle, head.lane.bit());
+            return Started::Pending;
+        }
+        self.try_first(head, entry, pool)
+    }
+
+    /// Starts what needs no readiness: it is done right here, or by the blocking pool.
+    #[inline(never)]
+    fn start_elsewhere(&mut self, core: &mut Core, slot: u32) -> Started {
         let head = core.slots.head(slot);
-        let entry = (head.handle != NONE).then(|| core.handles.entry(head.handle));
         let raw = head.raw;
         match raw {
             RawOp::Nop => return Started::Done(Outcome::done(0)),
             RawOp::Close { object } => return Started::Done(close(object)),
-            _ if needs_pool(&raw, entry.map(|entry| entry.kind)) => {
-                let fd = entry.map_or(-1, Entry::raw);
-                if let Some(outcome) = self.read_at_once(core, slot) {
-                    return Started::Done(outcome);
-                }
-                return match self.blocking.submit(slot, raw, fd) {
-                    Ok(()) => Started::Pending,
-                    Err(error) => Started::Done(error.into()),
-                };
-            }
             _ => {}
         }
-        let Some(entry) = entry else { unreachable!("{raw:?} has a handle") };
-        let (handle, lane) = (head.handle, head.lane);
-        let exhausted = match lane {
-            Lane::Read => entry.notes.readiness.read_exhausted == Some(raw.reads()),
-            // A connect and a shutdown need no room.
-            Lane::Write => entry.notes.readiness.write_exhausted && raw.sends(),
-            _ => false,
-        };
-        if exhausted && entry.notes.readiness.registered {
-            self.selector.expect(entry.fd(), handle, direction(lane));
-            return Started::Pending;
+        let fd = if head.handle == NONE { -1 } else { core.handles.entry(head.handle).raw() };
+        if let Some(outcome) = self.read_at_once(core, slot) {
+            return Started::Done(outcome);
         }
-        if raw.is_multi() {
-            queue(&mut self.edges, core.handles.entry_mut(handle), handle, lane.bit());
-            return Started::Pending;
-        }
-        match self.attempt(core, slot) {
-            Some(outcome) => Started::Done(outcome),
-            None => Started::Pending,
+        match self.blocking.submit(slot, raw, fd) {
+            Ok(()) => Started::Pending,
+            Err(error) => Started::Done(error.into()),
         }
     }
 
@@ -254,34 +276,32 @@ impl<S: Selector> Reactor<S> {
         outcome.value().filter(|&n| n == len as usize).map(|_| outcome)
     }
 
-    /// Tries the operation in `slot`; `None`: it would block, and now waits for an edge.
+    /// Tries an operation; `None`: it would block, and now waits for an edge.
     #[inline(always)]
-    fn attempt(&mut self, core: &mut Core, slot: u32) -> Option<Outcome> {
-        let head = core.slots.head_mut(slot);
-        let entry = core.handles.entry_mut(head.handle);
-        let mut outcome = perform(&mut head.raw, entry.fd(), entry.kind, &core.pool);
+    fn attempt(&mut self, head: &mut Head, entry: &mut Entry, pool: &Pool) -> Option<Outcome> {
+        let Performed { outcome, short } = perform(&mut head.raw, entry.fd(), entry.kind, pool);
+        if outcome.is_empty() {
+            cold_path();
+            return self.after_nothing(head, entry, outcome);
+        }
+        let reads = head.lane == Lane::Read;
+        let more = reads && entry.notes.readiness.registered && !self.selector.consume(entry.raw(), outcome.count());
+        // Nothing more can be had from this direction before the next edge.
+        if short && !more && entry.kind == Kind::Tcp && !(reads && entry.notes.readiness.distrust_short_reads) {
+            exhaust(entry, head.lane, &head.raw);
+        }
+        Some(outcome)
+    }
+
+    /// What a call comes to that has moved nothing; `None`: it is to wait for an edge.
+    #[inline(never)]
+    fn after_nothing(&mut self, head: &Head, entry: &mut Entry, outcome: Outcome) -> Option<Outcome> {
         if entry.notes.readiness.registered
             && stands_for_error(&head.raw, entry.kind, outcome)
             && let Some(errno) = self.selector.take_error(entry.fd())
         {
-            outcome = Outcome::error(errno);
+            return Some(Outcome::error(errno));
         }
-        if let Some(n) = outcome.value() {
-            let all =
-                head.lane != Lane::Read || !entry.notes.readiness.registered || self.selector.consume(entry.fd(), n);
-            if all && drained(&head.raw, n, entry, core.pool.size()) {
-                exhaust(entry, head.lane, &head.raw);
-            }
-            return Some(outcome);
-        }
-        self.after_error(core, slot, outcome)
-    }
-
-    /// What an error of a call comes to; `None`: it is to wait for an edge.
-    #[inline(never)]
-    fn after_error(&mut self, core: &mut Core, slot: u32, outcome: Outcome) -> Option<Outcome> {
-        let head = core.slots.head(slot);
-        let entry = core.handles.entry_mut(head.handle);
         // A connect that is refused with EAGAIN (a Unix socket whose listener is full) gets no edge, so
         // that is its result. For all else it means: not ready yet.
         let waits = outcome.errno().is_some_and(error::would_block);
@@ -292,15 +312,14 @@ impl<S: Selector> Reactor<S> {
         if entry.kind == Kind::Datagram && head.raw.sends() && is_ready(entry.fd(), Direction::Write) {
             return Some(outcome);
         }
-        let handle = head.handle;
         if !entry.notes.readiness.registered {
-            if let Err(error) = self.selector.add(entry.fd(), entry.kind, handle, entry.generation) {
+            if let Err(error) = self.selector.add(entry.fd(), entry.kind, head.handle, entry.generation) {
                 return Some(error.into());
             }
             entry.notes.readiness.registered = true;
         }
         exhaust(entry, head.lane, &head.raw);
-        self.selector.expect(entry.fd(), handle, direction(head.lane));
+        self.selector.expect(entry.fd(), head.handle, direction(head.lane));
         None
     }
 
@@ -335,61 +354,74 @@ impl<S: Selector> Reactor<S> {
         })
     }
 
-    #[inline(never)]
+    #[inline]
     pub(crate) fn advance(&mut self, core: &mut Core) -> Option<Event> {
-        loop {
-            let edge = self.edges.front()?;
-            let entry = core.handles.entry_mut(edge.handle);
-            if entry.generation != edge.generation {
-                self.edges.pop_front();
-                continue;
-            }
-            // A lane that has nothing in it was served, too: what comes is tried.
-            let lanes = entry.notes.readiness.lanes & entry.occupied();
-            if lanes == 0 {
-                (entry.notes.readiness.lanes, entry.notes.readiness.queued) = (0, false);
-                self.edges.pop_front();
-                continue;
-            }
-            let lane = Lane::ALL[lanes.trailing_zeros() as usize];
-            let slot = entry.first(lane);
-            if !waits(core.slots.head(slot)) {
-                entry.notes.readiness.lanes &= !lane.bit();
-                continue;
-            }
-            let outcome = self.attempt(core, slot);
-            if let Some(event) = self.served(core, slot, lane, outcome) {
-                return Some(event);
+        while let Some(edge) = self.edges.front() {
+            let (handle, generation) = (edge.handle, edge.generation);
+            let event = self.serve(core, handle, generation);
+            if event.is_some() {
+                return event;
             }
         }
+        None
     }
 
-    /// Book-keeping after the front edge's `lane` was served.
-    fn served(&mut self, core: &mut Core, slot: u32, lane: Lane, outcome: Option<Outcome>) -> Option<Event> {
-        let head = core.slots.head(slot);
-        let entry = core.handles.entry_mut(head.handle);
-        let readiness = &mut entry.notes.readiness;
-        let Some(outcome) = outcome else {
-            readiness.lanes &= !lane.bit();
+    /// Serves a lane of the handle that the front edge is of; an edge with none left is taken out.
+    // A call of its own, so that what the usual case does once is not made ready for a loop.
+    #[inline(never)]
+    fn serve(&mut self, core: &mut Core, handle: u32, generation: u32) -> Option<Event> {
+        let Core { slots, handles, pool, .. } = core;
+        let entry = handles.entry_mut(handle);
+        if entry.generation != generation {
+            cold_path();
+            self.edges.pop_front();
+            return None;
+        }
+        let Some(lane) = to_be_served(entry) else {
+            cold_path();
+            self.leave_front(entry);
             return None;
         };
-        let more = head.raw.goes_on_after(outcome);
+        let slot = entry.first(lane);
+        let head = slots.head_mut(slot);
+        let outcome = if waits(head) { self.attempt(head, entry, pool) } else { None };
+        if let Some(outcome) = outcome
+            && head.marks.contains(Marks::COMPOSITE)
+            && head.raw.goes_on_after(outcome)
+        {
+            self.after_shot(head, entry);
+            return Some(Event::more(slot, outcome));
+        }
+        entry.notes.readiness.lanes &= !lane.bit();
+        if to_be_served(entry).is_none() {
+            self.leave_front(entry);
+        }
+        outcome.map(|outcome| Event::last(slot, outcome))
+    }
+
+    /// Takes out the front edge, which is of `entry` and has no lane left.
+    #[inline(always)]
+    fn leave_front(&mut self, entry: &mut Entry) {
+        (entry.notes.readiness.lanes, entry.notes.readiness.queued) = (0, false);
+        self.edges.pop_front();
+    }
+
+    /// After a shot of a multishot operation, on the handle of the front edge: it goes on, unless it has to wait.
+    #[inline(never)]
+    fn after_shot(&mut self, head: &Head, entry: &mut Entry) {
+        let readiness = &mut entry.notes.readiness;
         // Not registered yet, it is tried until it would block: no edge would come.
-        let exhausted = readiness.read_exhausted.is_some() && readiness.registered;
-        if !more || exhausted {
-            readiness.lanes &= !lane.bit();
-        } else {
-            let edge = self.edges.front_mut().expect("the edge that was served");
-            edge.turns += 1;
-            if edge.turns == TURNS {
-                edge.turns = 0;
-                self.edges.rotate_left(1);
-            }
-        }
-        if more && exhausted {
+        if readiness.read_exhausted.is_some() && readiness.registered {
+            readiness.lanes &= !head.lane.bit();
             self.selector.expect(entry.fd(), head.handle, Direction::Read);
+            return;
         }
-        Some(Event::new(slot, more, outcome))
+        let edge = self.edges.front_mut().expect("the edge that was served");
+        edge.turns += 1;
+        if edge.turns == TURNS {
+            edge.turns = 0;
+            self.edges.rotate_left(1);
+        }
     }
 
     pub(crate) fn backlog(&mut self) -> usize {
@@ -452,6 +484,12 @@ impl<S: Selector> Reactor<S> {
 /// Whether the head of a lane waits for an edge: started, and not with the blocking pool for the while.
 fn waits(head: &Head) -> bool {
     head.state == State::Started && !matches!(head.raw, RawOp::Bring { .. })
+}
+
+/// The first lane that an edge is to be served for. (One that has nothing in it was served, too: what comes is tried.)
+#[inline(always)]
+fn to_be_served(entry: &Entry) -> Option<Lane> {
+    Lane::first_of(entry.notes.readiness.lanes & entry.occupied())
 }
 
 fn exhaust(entry: &mut Entry, lane: Lane, raw: &RawOp) {

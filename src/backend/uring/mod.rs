@@ -26,11 +26,11 @@ use crate::builder::Builder;
 use crate::core::{Core, Event};
 use crate::error;
 use crate::explain::{Carrier, Feature};
-use crate::handle::Kind;
+use crate::handle::{self, Kind};
 use crate::op::raw::{Direction, RawOp};
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
-use crate::slot::{NONE, State};
+use crate::slot::{Head, NONE, State};
 use crate::sys::{Notes, Source, Waker, set_nonblocking, without_blocking};
 use io_uring::squeue::Entry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
@@ -39,7 +39,7 @@ use probe::Probe;
 use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -257,32 +257,61 @@ impl Uring {
 
     #[inline(always)]
     pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
-        let head = core.slots.head_mut(slot);
+        let Core { slots, handles, pool, .. } = core;
+        let head = slots.head_mut(slot);
+        let object = (head.handle != NONE).then(|| handles.entry(head.handle));
+        let (fd, kind) = object.map_or((-1, None), |object| (object.raw(), Some(object.kind)));
+        match self.start_by_entry(slot, head, fd, kind, pool) {
+            Some(started) => started,
+            None => self.start_otherwise(core, slot),
+        }
+    }
+
+    /// Starts what the ring can do by an entry; `None` for all else.
+    // Not inlined: the reactors' calls, which are, would have to leave room for it.
+    #[inline(never)]
+    pub(crate) fn start_on(
+        &mut self,
+        slot: u32,
+        head: &mut Head,
+        object: &handle::Entry,
+        pool: &Pool,
+    ) -> Option<Started> {
+        self.start_by_entry(slot, head, object.raw(), Some(object.kind), pool)
+    }
+
+    #[inline(always)]
+    fn start_by_entry(
+        &mut self,
+        slot: u32,
+        head: &mut Head,
+        fd: RawFd,
+        kind: Option<Kind>,
+        pool: &Pool,
+    ) -> Option<Started> {
         head.polled = false;
         // Not a copy: it was written in parts a moment ago, and reading it as a whole would wait for that.
         let raw = &head.raw;
-        let entry = (head.handle != NONE).then(|| core.handles.entry(head.handle));
-        let (fd, kind) = entry.map_or((-1, None), |entry| (entry.raw(), Some(entry.kind)));
         if !self.pool_ready
             && let RawOp::RecvPooled { .. } | RawOp::RecvFromPooled { .. } = raw
         {
-            self.set_up_pool(&core.pool);
+            self.set_up_pool(pool);
         }
-        let plan = self.plan(raw, kind);
-        if let Plan::Native = plan {
-            let mut entry = entry::build(raw, fd, kind, &self.probe, &core.pool, &raw const *self.named);
-            entry.set_user_data(u64::from(slot));
-            self.push(entry);
-            return Started::Pending;
+        if self.plan(raw, kind) != Plan::Native {
+            return None;
         }
-        self.start_otherwise(core, slot, plan)
+        let mut entry = entry::build(raw, fd, kind, &self.probe, pool, &raw const *self.named);
+        entry.set_user_data(u64::from(slot));
+        self.push(entry);
+        Some(Started::Pending)
     }
 
     /// Starts what the ring cannot do by an entry.
     #[cold]
-    fn start_otherwise(&mut self, core: &mut Core, slot: u32, plan: Plan) -> Started {
-        core.slots.head_mut(slot).polled = matches!(plan, Plan::Poll(_));
-        let head = core.slots.head(slot);
+    fn start_otherwise(&mut self, core: &mut Core, slot: u32) -> Started {
+        let head = core.slots.head_mut(slot);
+        let plan = self.plan(&head.raw, head.kind);
+        head.polled = matches!(plan, Plan::Poll(_));
         let (raw, handle) = (head.raw, head.handle);
         let fd = if handle == NONE { -1 } else { core.handles.entry(handle).raw() };
         match plan {
@@ -355,7 +384,7 @@ impl Uring {
         // full).
         let would_block =
             matches!(head.raw, RawOp::SendFile { .. } | RawOp::Connect { .. }) || entry.kind == Kind::Pipe;
-        let mut call = || perform(&mut head.raw, entry.fd(), entry.kind, pool);
+        let mut call = || perform(&mut head.raw, entry.fd(), entry.kind, pool).outcome;
         if would_block { without_blocking(entry.fd(), call).unwrap_or_else(Outcome::from) } else { call() }
     }
 

@@ -21,7 +21,9 @@ pub(super) const NAMED: u16 = 1 << 15;
 /// The registered ring, of buffers with names or without. It outlives the io_uring it is registered with, as the pool does.
 pub(super) struct PoolRing<const WITH_NAMES: bool> {
     memory: Mapping,
-    entries: u16,
+    /// Of the places of the entries. (A word of its own: read together with the tail, as neighbours of 16 bits can be, it
+    /// would wait for the tail to be written.)
+    mask: usize,
     tail: Cell<u16>,
 }
 
@@ -35,7 +37,7 @@ impl<const WITH_NAMES: bool> PoolRing<WITH_NAMES> {
         unsafe {
             ring.submitter().register_buf_ring_with_flags(memory.as_ptr() as u64, entries, group, 0)?;
         }
-        Ok(PoolRing { memory, entries, tail: Cell::new(0) })
+        Ok(PoolRing { memory, mask: usize::from(entries) - 1, tail: Cell::new(0) })
     }
 }
 
@@ -56,7 +58,7 @@ impl<const WITH_NAMES: bool> Ring for PoolRing<WITH_NAMES> {
         // taken what was there; each field is written by itself, which leaves the tail (in the first
         // entry) alone. The tail is aligned as an AtomicU16 is and lives as long as the mapping.
         unsafe {
-            let entry = &mut *ring.add(usize::from(tail & (self.entries - 1)));
+            let entry = &mut *ring.add(usize::from(tail) & self.mask);
             entry.set_addr(address as u64);
             entry.set_len(size as u32);
             entry.set_bid(index);

@@ -71,9 +71,30 @@ unsafe fn wait(
             unsafe { libc::syscall(libc::SYS_epoll_pwait2, epoll, buffer, room, &raw const time, no_mask, 8usize) }
         }
         _ => {
-            let millis = timeout.map_or(-1, |time| time.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32);
+            let millis = timeout.map_or(-1, millis);
             // SAFETY: the caller's.
             libc::c_long::from(unsafe { libc::epoll_wait(epoll, buffer, room, millis) })
         }
+    }
+}
+
+/// Rounded up, so that a wait never ends before its time.
+fn millis(time: Duration) -> i32 {
+    let whole = time.as_secs().saturating_mul(1000);
+    let millis = whole.saturating_add(u64::from(time.subsec_nanos().div_ceil(1_000_000)));
+    millis.min(i32::MAX as u64) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_are_rounded_up() {
+        assert_eq!(millis(Duration::ZERO), 0);
+        assert_eq!(millis(Duration::from_nanos(1)), 1);
+        assert_eq!(millis(Duration::new(3, 999_000_001)), 4000);
+        assert_eq!(millis(Duration::new(3, 1_000_000)), 3001);
+        assert_eq!(millis(Duration::MAX), i32::MAX);
     }
 }
