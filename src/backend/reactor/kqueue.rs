@@ -330,9 +330,9 @@ mod tests {
         let (reader, mut writer) = watched(&mut kqueue, 3);
         writer.write_all(b"beforebehind").expect("write");
         wait(&mut kqueue, TIME);
-        assert!(!kqueue.consume(reader.as_fd(), 6), "as a read that stops at a mark of urgent data");
-        assert!(kqueue.consume(reader.as_fd(), 6));
-        assert!(kqueue.consume(reader.as_fd(), 6), "what came after the edge has an edge of its own");
+        assert!(!kqueue.consume(reader.as_raw_fd(), 6), "as a read that stops at a mark of urgent data");
+        assert!(kqueue.consume(reader.as_raw_fd(), 6));
+        assert!(kqueue.consume(reader.as_raw_fd(), 6), "what came after the edge has an edge of its own");
     }
 
     #[test]
