@@ -63,8 +63,6 @@ pub(super) enum Plan {
     Poll(Direction),
     Pool,
     Direct,
-    /// By an entry, once the kernel has been given the buffers with names.
-    NamedPool,
 }
 
 /// The backend.
@@ -229,7 +227,6 @@ impl Uring {
             RawOp::RecvPooled { .. } | RawOp::RecvFromPooled { .. } => {
                 native_or(probe.buffer_ring, Plan::Poll(Direction::Read))
             }
-            RawOp::RecvFromPooledMulti if !self.named_ready => Plan::NamedPool,
             RawOp::RecvFromPooledMulti => native_or(probe.multishot_recvmsg, Plan::Poll(Direction::Read)),
             RawOp::Recv { .. } | RawOp::RecvMsg { .. } | RawOp::Send { .. } | RawOp::SendMsg { .. } => {
                 let supported = match (raw, kind) {
@@ -292,10 +289,10 @@ impl Uring {
         head.polled = false;
         // Not a copy: it was written in parts a moment ago, and reading it as a whole would wait for that.
         let raw = &head.raw;
-        if !self.pool_ready
-            && let RawOp::RecvPooled { .. } | RawOp::RecvFromPooled { .. } = raw
-        {
-            self.set_up_pool(pool);
+        match raw {
+            RawOp::RecvPooled { .. } | RawOp::RecvFromPooled { .. } if !self.pool_ready => self.set_up_pool(pool),
+            RawOp::RecvFromPooledMulti if !self.named_ready => self.set_up_named(pool.named()),
+            _ => {}
         }
         if self.plan(raw, kind) != Plan::Native {
             return None;
@@ -316,10 +313,6 @@ impl Uring {
         let fd = if handle == NONE { -1 } else { core.handles.entry(handle).raw() };
         match plan {
             Plan::Native => unreachable!("it has an entry"),
-            Plan::NamedPool => {
-                self.set_up_named(core.pool.named());
-                return self.start(core, slot);
-            }
             Plan::Poll(direction) => {
                 // Tried first: what is refused at once (a receive on a listener) may never become ready.
                 let outcome = self.try_now(core, slot);
@@ -355,24 +348,20 @@ impl Uring {
     #[cold]
     fn set_up_pool(&mut self, pool: &Pool) {
         self.pool_ready = true;
-        if !self.probe.buffer_ring {
-            return;
-        }
-        let registered =
-            PoolRing::<false>::register(&self.ring, pool.buffers()).and_then(|ring| pool.publish_to(Box::new(ring)));
-        self.probe.buffer_ring = registered.is_ok();
+        self.probe.buffer_ring = self.probe.buffer_ring && self.hand_over::<false>(pool);
     }
 
     /// The same of the buffers with names.
     #[cold]
     fn set_up_named(&mut self, pool: &Pool) {
         self.named_ready = true;
-        if !self.probe.multishot_recvmsg {
-            return;
-        }
-        let registered =
-            PoolRing::<true>::register(&self.ring, pool.buffers()).and_then(|ring| pool.publish_to(Box::new(ring)));
-        self.probe.multishot_recvmsg = registered.is_ok();
+        self.probe.multishot_recvmsg = self.probe.multishot_recvmsg && self.hand_over::<true>(pool);
+    }
+
+    /// Makes a ring of a pool's buffers, and says whether the kernel has taken it.
+    fn hand_over<const WITH_NAMES: bool>(&self, pool: &Pool) -> bool {
+        let ring = PoolRing::<WITH_NAMES>::register(&self.ring, pool.buffers());
+        ring.and_then(|ring| pool.publish_to(Box::new(ring))).is_ok()
     }
 
     /// Performs a non-blocking call.
@@ -566,8 +555,7 @@ impl Uring {
     pub(crate) fn carrier(&self, raw: &RawOp) -> Carrier {
         match (raw, self.plan(raw, None)) {
             (RawOp::Timer { .. }, _) => Carrier::Port,
-            (_, Plan::NamedPool) if !self.probe.multishot_recvmsg => Carrier::Reactor,
-            (_, Plan::Native | Plan::NamedPool) => Carrier::Native,
+            (_, Plan::Native) => Carrier::Native,
             (_, Plan::Poll(_)) => Carrier::Reactor,
             (_, Plan::Pool) => Carrier::Pool,
             (_, Plan::Direct) => Carrier::Direct,
