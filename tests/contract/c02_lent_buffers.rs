@@ -616,7 +616,7 @@ fn a_buffer_in_its_slot_does_not_move_while_others_come(backend: Backend) {
         }
         for (number, peer) in peers.iter_mut().enumerate() {
             // First what filled it.
-            let mut received = Vec::new();
+            let (mut received, mut filler) = (Vec::new(), 0);
             while !received.ends_with(&pattern(number as u64, 48)) {
                 let mut bytes = [0; 65536];
                 let size = peer.read(&mut bytes).expect("read");
@@ -628,7 +628,7 @@ fn a_buffer_in_its_slot_does_not_move_while_others_come(backend: Backend) {
                     assert_eq!(result.expect("sent"), 48, "{flavour}");
                     assert_piece(&buf, sender, 0);
                 }
-                let filler = received.iter().take_while(|&&byte| byte == 0).count();
+                filler += received[filler..].iter().take_while(|&&byte| byte == 0).count();
                 assert!(received.len() - filler <= 48, "{flavour}: it sent something else");
             }
         }

@@ -8,69 +8,41 @@ use crate::command::{Cmd, cargo};
 use crate::step::{Outcome, Stop};
 use crate::toolchain::{has_std, nightly_with_source, target_folder};
 
-const MACOS: &str = "x86_64-apple-darwin";
-const MACOS_ARM: &str = "aarch64-apple-darwin";
+const APPLE: [&str; 2] = ["x86_64-apple-darwin", "aarch64-apple-darwin"];
 const FREEBSD: &str = "x86_64-unknown-freebsd";
 
-/// What ships.
-const SHIPPED: [&str; 4] = ["--package", "anyport", "--package", "anyport-cli"];
+const LIBRARY: &str = "anyport";
+const PROGRAM: &str = "anyport-cli";
 
+/// 64 bits and 32, x86 and arm: pointers and alignments differ.
 pub(crate) fn clippy_windows() -> Outcome {
-    clippy(windows())
+    let targets = [windows(), "x86_64-pc-windows-msvc", "i686-pc-windows-msvc", "aarch64-pc-windows-msvc"];
+    clippy(LIBRARY, &targets)?;
+    clippy(PROGRAM, &targets)
 }
 
-pub(crate) fn clippy_windows_msvc() -> Outcome {
-    clippy("x86_64-pc-windows-msvc")
+/// Apple's other systems, by the name of one of them, take the library alone.
+pub(crate) fn clippy_apple() -> Outcome {
+    let [intel, arm] = APPLE;
+    clippy(LIBRARY, &[intel, arm, "aarch64-apple-ios"])?;
+    clippy(PROGRAM, &APPLE)
 }
 
-/// 32 bits: pointers and alignments differ.
-pub(crate) fn clippy_windows_x86() -> Outcome {
-    clippy("i686-pc-windows-msvc")
+/// The other systems with a kqueue take the library alone.
+pub(crate) fn clippy_bsd() -> Outcome {
+    clippy(LIBRARY, &[FREEBSD, "x86_64-unknown-netbsd", "x86_64-unknown-openbsd", "x86_64-unknown-dragonfly"])?;
+    clippy(PROGRAM, &[FREEBSD])
 }
 
-pub(crate) fn clippy_windows_arm() -> Outcome {
-    clippy("aarch64-pc-windows-msvc")
-}
-
-pub(crate) fn clippy_macos() -> Outcome {
-    clippy(MACOS)
-}
-
-pub(crate) fn clippy_macos_arm() -> Outcome {
-    clippy(MACOS_ARM)
-}
-
-pub(crate) fn clippy_freebsd() -> Outcome {
-    clippy(FREEBSD)
-}
-
-/// The other systems with a kqueue, and Apple's other ones by the name of one of them: the library alone.
-pub(crate) fn clippy_netbsd() -> Outcome {
-    clippy_library("x86_64-unknown-netbsd")
-}
-
-pub(crate) fn clippy_openbsd() -> Outcome {
-    clippy_library("x86_64-unknown-openbsd")
-}
-
-pub(crate) fn clippy_dragonfly() -> Outcome {
-    clippy_library("x86_64-unknown-dragonfly")
-}
-
-pub(crate) fn clippy_ios() -> Outcome {
-    clippy_library("aarch64-apple-ios")
-}
-
-pub(crate) fn link_macos() -> Outcome {
-    link_with_zig(MACOS)
-}
-
-pub(crate) fn link_macos_arm() -> Outcome {
-    link_with_zig(MACOS_ARM)
-}
-
-pub(crate) fn link_freebsd() -> Outcome {
-    link_with_zig(FREEBSD)
+/// The program and all test binaries, where Zig brings a linker and the C libraries.
+pub(crate) fn link() -> Outcome {
+    let zigbuild = zigbuild_folder()?;
+    let [intel, arm] = APPLE;
+    for_targets("zigbuild", &[intel, arm, FREEBSD], |build| {
+        build
+            .args(["--package", LIBRARY, "--package", PROGRAM, "--all-features", "--bins", "--tests"])
+            .path_first(&zigbuild)
+    })
 }
 
 /// The Windows that needs nothing but what every version has had since 7, and so runs under Wine too; no ready-made `std`
@@ -80,22 +52,10 @@ fn windows() -> &'static str {
     if has_std(current) { current } else { "x86_64-win7-windows-gnu" }
 }
 
-fn clippy(target: &str) -> Outcome {
-    for_target("clippy", target)?.args(SHIPPED).args(["--all-features", "--", "-D", "warnings"]).run()
-}
-
-fn clippy_library(target: &str) -> Outcome {
-    for_target("clippy", target)?.args(["--package", "anyport", "--all-features", "--", "-D", "warnings"]).run()
-}
-
-/// The program and all test binaries. Zig brings a linker and the C libraries of all of them.
-fn link_with_zig(target: &str) -> Outcome {
-    let zigbuild = zigbuild_folder()?;
-    for_target("zigbuild", target)?
-        .args(SHIPPED)
-        .args(["--all-features", "--bins", "--tests"])
-        .path_first(&zigbuild)
-        .run()
+fn clippy(package: &str, targets: &[&str]) -> Outcome {
+    for_targets("clippy", targets, |clippy| {
+        clippy.args(["--package", package, "--all-features", "--", "-D", "warnings"])
+    })
 }
 
 /// Where cargo-zigbuild is: in a virtual environment of Python, which is then where `ziglang` is too, or on the PATH.
@@ -114,17 +74,21 @@ fn zigbuild_folder() -> Result<PathBuf, Stop> {
         })
 }
 
-/// A cargo subcommand for `target`, with a `std` from wherever there is one.
-fn for_target(subcommand: &str, target: &str) -> Result<Cmd, Stop> {
-    let cargo = if has_std(target) {
-        cargo([subcommand])
-    } else {
-        nightly_with_source()?;
-        cargo(["+nightly", subcommand, "-Zbuild-std=std,panic_abort,test"])
+/// Runs a cargo subcommand for `targets`: at once for those with a ready-made `std`, and for those whose `std` a nightly
+/// builds, so that all cores are busy.
+fn for_targets(subcommand: &str, targets: &[&str], complete: impl Fn(Cmd) -> Cmd) -> Outcome {
+    let (ready, bare): (Vec<&str>, Vec<&str>) = targets.iter().partition(|target| has_std(target));
+    let run = |cargo: Cmd, targets: Vec<&str>| {
+        // Nobody debugs what is built here.
+        let cargo = cargo.env("CARGO_TARGET_DIR", target_folder("cross")).env("CARGO_PROFILE_DEV_DEBUG", "0");
+        complete(targets.into_iter().fold(cargo, |cargo, target| cargo.args(["--target", target]))).run()
     };
-    // Nobody debugs what is built here.
-    Ok(cargo
-        .args(["--target", target])
-        .env("CARGO_TARGET_DIR", target_folder("cross"))
-        .env("CARGO_PROFILE_DEV_DEBUG", "0"))
+    if !ready.is_empty() {
+        run(cargo([subcommand]), ready)?;
+    }
+    if !bare.is_empty() {
+        nightly_with_source()?;
+        run(cargo(["+nightly", subcommand, "-Zbuild-std=std,panic_abort,test"]), bare)?;
+    }
+    Ok(String::new())
 }
