@@ -20,10 +20,10 @@ use crate::op::Operation;
 use crate::op::front::{Place, table};
 use crate::op::raw::{Lane, RawOp};
 use crate::outcome::Outcome;
-use crate::payload::VTable;
+use crate::payload::{Room, VTable};
 use crate::poster::{Inbox, Mail, Poster};
 use crate::ready::Ready;
-use crate::slot::{Head, Marks, NONE, OpId, Slots, State};
+use crate::slot::{Head, Marks, NONE, OpId, Slots, State, Vacant};
 use crate::starved::Starved;
 use crate::sys::{self, ForkGuard, Object, Source};
 use crate::timer::Wheel;
@@ -244,7 +244,7 @@ impl Port {
     pub fn submit<O: Operation>(&mut self, operation: O, token: Token) -> OpId {
         let slot = self.core.slots.allocate();
         let vtable = table::<O::Of>();
-        let (head, room) = self.core.slots.parts(slot);
+        let (head, room, _) = self.core.slots.parts(slot);
         head.begin(token, vtable);
         let id = OpId::new(slot, head.generation);
         let placed = Cell::new(false);
@@ -256,22 +256,21 @@ impl Port {
         std::mem::forget(unsubmitted);
         // Stored here, where its parts are known: handed on as a whole it would be copied twice.
         let head = self.core.slots.head_mut(slot);
-        match lowered.raw {
-            Ok(raw) => {
-                (head.raw, head.lane) = (raw, raw.lane());
-                head.marks = if raw.is_composite() { Marks::COMPOSITE } else { Marks::empty() };
-            }
+        let raw = match lowered.raw {
+            Ok(raw) => raw,
             Err(refusal) => {
                 self.refuse(slot, refusal);
                 return id;
             }
-        }
+        };
+        (head.raw, head.lane) = (raw, raw.lane());
+        head.marks = if raw.is_composite() { Marks::COMPOSITE } else { Marks::empty() };
         if let Some(due) = lowered.due {
             head.marks |= Marks::ARMED;
             self.wheel.arm(slot, due);
         }
         match lowered.target {
-            None => self.launch(slot),
+            None => self.launch(slot, &raw),
             Some(handle) => self.launch_on(slot, handle),
         }
         id
@@ -466,7 +465,6 @@ impl Port {
             } else {
                 let event = self.engine.advance(&mut self.core)?;
                 if self.is_over(event) {
-                    self.with_system -= 1;
                     return Some(self.finish(event.slot(), event.outcome));
                 }
                 let event = self.settle(event);
@@ -557,14 +555,24 @@ impl Port {
 
     /// The rest of `submit`, for an operation on no handle: inlined, because which one it is is known there.
     #[inline(always)]
-    fn launch(&mut self, slot: u32) {
+    fn launch(&mut self, slot: u32, raw: &RawOp) {
         if self.fork.is_child() {
             return self.refuse(slot, Refusal::Forked);
         }
         let head = self.core.slots.head_mut(slot);
-        match head.raw {
+        match raw {
             // The wheel is all that it needs.
             RawOp::Timer { .. } => head.state = State::Started,
+            RawOp::Nop => {
+                head.state = State::Started;
+                match self.engine.start_nop(slot, head) {
+                    Started::Pending => self.with_system += 1,
+                    Started::Done(outcome) => {
+                        let outcome = conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
+                        self.ready.push(Event::last(slot, outcome));
+                    }
+                }
+            }
             _ => self.launch_free(slot),
         }
     }
@@ -1050,45 +1058,20 @@ impl Port {
     /// Concludes and completes such an operation at once.
     #[inline(always)]
     fn finish(&mut self, slot: u32, outcome: Outcome) -> Completion {
-        let head = self.core.slots.head_mut(slot);
-        let outcome = conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
-        self.complete(Event::last(slot, outcome))
+        let Core { slots, pool, .. } = &mut self.core;
+        let parts = slots.parts(slot);
+        let outcome = conclude(parts.0, &mut self.wheel, &mut self.starved, slot, outcome);
+        self.with_system -= 1;
+        self.handed_out += 1;
+        completion(Event::last(slot, outcome), parts, pool, &self.engine)
     }
 
-    /// Makes the completion of an event, and frees the slot if that was its last.
+    /// Makes the completion of an event that was settled.
     #[inline(always)]
     fn complete(&mut self, event: Event) -> Completion {
-        let (slot, more, outcome) = event.parts();
-        self.handed_out += 1;
         let Core { slots, pool, .. } = &mut self.core;
-        let (head, room) = slots.parts(slot);
-        let means = match head.raw {
-            RawOp::Accept { .. } => {
-                cold_path();
-                Means::Accepted {
-                    kind: head.kind.filter(|kind| kind.is_stream()),
-                    // Accepted by the ring, or by a call that asked for what the reactor needs.
-                    nonblocking: head.polled || self.engine.backend() != Backend::Uring,
-                }
-            }
-            RawOp::Open { .. } => {
-                cold_path();
-                Means::Opened
-            }
-            RawOp::RecvPooled { .. } | RawOp::RecvFromPooled { .. } => Means::Buffer(pool.clone()),
-            RawOp::RecvFromPooledMulti => Means::Buffer(pool.named().clone()),
-            _ => Means::Count,
-        };
-        let (token, before, vtable) = (head.token, head.transferred, head.vtable);
-        let id = OpId::new(slot, head.generation);
-        if !more {
-            slots.release(slot);
-        }
-        let part = if more { Part::NotLast } else { Part::Last };
-        // SAFETY: for the final completion the system has let go of the payload, and the slot was given back with it,
-        // which makes this the only copy; the payload of a multishot operation is (). Nobody has had the slot since.
-        let room = unsafe { *room };
-        Completion { token, id, part, before, vtable, room, outcome, means }
+        self.handed_out += 1;
+        completion(event, slots.parts(event.slot()), pool, &self.engine)
     }
 
     /// Takes every buffer back from the system, and puts the posts that come meanwhile aside: their values are
@@ -1128,6 +1111,44 @@ impl Port {
         }
         true
     }
+}
+
+/// Makes the completion of an event, and frees the slot if that was its last.
+#[inline(always)]
+fn completion(
+    event: Event,
+    (head, room, vacant): (&mut Head, *mut Room, &mut Vacant),
+    pool: &Rc<Pool>,
+    engine: &Engine,
+) -> Completion {
+    let (slot, more, outcome) = event.parts();
+    let means = match head.raw {
+        RawOp::Accept { .. } => {
+            cold_path();
+            Means::Accepted {
+                kind: head.kind.filter(|kind| kind.is_stream()),
+                // Accepted by the ring, or by a call that asked for what the reactor needs.
+                nonblocking: head.polled || engine.backend() != Backend::Uring,
+            }
+        }
+        RawOp::Open { .. } => {
+            cold_path();
+            Means::Opened
+        }
+        RawOp::RecvPooled { .. } | RawOp::RecvFromPooled { .. } => Means::Buffer(pool.clone()),
+        RawOp::RecvFromPooledMulti => Means::Buffer(pool.named().clone()),
+        _ => Means::Count,
+    };
+    let (token, before, vtable) = (head.token, head.transferred, head.vtable);
+    let id = OpId::new(slot, head.generation);
+    if !more {
+        vacant.add(head, slot);
+    }
+    let part = if more { Part::NotLast } else { Part::Last };
+    // SAFETY: for the final completion the system has let go of the payload, and the slot was given back with it,
+    // which makes this the only copy; the payload of a multishot operation is (). Nobody has had the slot since.
+    let room = unsafe { *room };
+    Completion { token, id, part, before, vtable, room, outcome, means }
 }
 
 /// True when this need not be the end of the operation: a send-all that moved a part, now or before, a receive that found

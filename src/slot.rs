@@ -154,22 +154,40 @@ const CHUNK: usize = 64;
 /// The slab.
 pub(crate) struct Slots {
     chunks: Vec<NonNull<Slot>>,
-    free: u32,
-    used: usize,
+    vacant: Vacant,
     /// The generation of a slot's first operation.
     first_generation: u32,
+}
+
+/// Which slots are free, the one that was used last first.
+pub(crate) struct Vacant {
+    first: u32,
+    /// Those that are not.
+    used: usize,
+}
+
+impl Vacant {
+    /// Adds slot `index`. Its payload must have been taken or dropped, or is taken before the slot is allocated again.
+    #[inline]
+    pub(crate) fn add(&mut self, head: &mut Head, index: u32) {
+        head.generation = head.generation.wrapping_add(1);
+        head.state = State::Free;
+        head.next = self.first;
+        self.first = index;
+        self.used -= 1;
+    }
 }
 
 static UNUSED: VTable = VTable::of::<(), ()>("unused");
 
 impl Slots {
     pub(crate) fn new(first_generation: u32) -> Slots {
-        Slots { chunks: Vec::new(), free: NONE, used: 0, first_generation }
+        Slots { chunks: Vec::new(), vacant: Vacant { first: NONE, used: 0 }, first_generation }
     }
 
     /// Slots that are not free.
     pub(crate) fn used(&self) -> usize {
-        self.used
+        self.vacant.used
     }
 
     /// One past the highest index that was ever used.
@@ -199,12 +217,12 @@ impl Slots {
         unsafe { &mut (*self.slot(index)).head }
     }
 
-    /// Both parts of slot `index`, found once.
+    /// Both parts of slot `index`, found once, and where it goes when it is no longer used.
     #[inline]
-    pub(crate) fn parts(&mut self, index: u32) -> (&mut Head, *mut Room) {
+    pub(crate) fn parts(&mut self, index: u32) -> (&mut Head, *mut Room, &mut Vacant) {
         let slot = self.slot(index);
         // SAFETY: as for `head_mut` and `payload`.
-        unsafe { (&mut (*slot).head, &raw mut (*slot).payload) }
+        unsafe { (&mut (*slot).head, &raw mut (*slot).payload, &mut self.vacant) }
     }
 
     /// Where the payload of slot `index` is. Who may use it: see the module's list of states.
@@ -225,25 +243,19 @@ impl Slots {
     /// Takes a free slot; its generation is already that of its new operation.
     #[inline]
     pub(crate) fn allocate(&mut self) -> u32 {
-        if self.free == NONE {
+        if self.vacant.first == NONE {
             self.grow();
         }
-        let index = self.free;
-        self.free = self.head(index).next;
-        self.used += 1;
+        let index = self.vacant.first;
+        self.vacant.first = self.head(index).next;
+        self.vacant.used += 1;
         index
     }
 
-    /// Gives a slot back. Its payload must have been taken or dropped, or is taken before the slot is allocated again.
-    #[inline]
+    /// Gives a slot back, as [`Vacant::add`] does.
     pub(crate) fn release(&mut self, index: u32) {
-        let free = self.free;
-        let head = self.head_mut(index);
-        head.generation = head.generation.wrapping_add(1);
-        head.state = State::Free;
-        head.next = free;
-        self.free = index;
-        self.used -= 1;
+        let (head, _, vacant) = self.parts(index);
+        vacant.add(head, index);
     }
 
     /// The index behind `id` if that operation is not over.
@@ -277,7 +289,7 @@ impl Slots {
                 number: 0,
                 raw: RawOp::Nop,
                 generation: self.first_generation,
-                next: self.free,
+                next: self.vacant.first,
                 prev: NONE,
                 handle: NONE,
                 state: State::Free,
@@ -289,7 +301,7 @@ impl Slots {
             let block = Block::of_slot(first + i as u32);
             // SAFETY: slot `i` lies within the allocation just made; nothing is dropped by writing.
             unsafe { chunk.as_ptr().add(i).write(Slot { head, payload: Room::new(), block }) };
-            self.free = first + i as u32;
+            self.vacant.first = first + i as u32;
         }
         self.chunks.push(chunk);
     }

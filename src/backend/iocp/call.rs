@@ -164,10 +164,8 @@ impl Iocp {
         // SAFETY: no call has the block: the operation is about to be started, or its packet was taken.
         unsafe { (*block).phase = phase };
         let raw = head.raw;
-        match raw {
-            RawOp::Nop => return Issued::Done(Outcome::done(0)),
-            RawOp::Close { object } => return Issued::Done(close(object)),
-            _ => {}
+        if let RawOp::Close { object } = raw {
+            return Issued::Done(close(object));
         }
         let handle = head.handle;
         debug_assert!(handle != NONE, "{raw:?} has a handle");

@@ -246,10 +246,8 @@ impl<S: Selector> Reactor<S> {
     fn start_elsewhere(&mut self, core: &mut Core, slot: u32) -> Started {
         let head = core.slots.head(slot);
         let raw = head.raw;
-        match raw {
-            RawOp::Nop => return Started::Done(Outcome::done(0)),
-            RawOp::Close { object } => return Started::Done(close(object)),
-            _ => {}
+        if let RawOp::Close { object } = raw {
+            return Started::Done(close(object));
         }
         let fd = if head.handle == NONE { -1 } else { core.handles.entry(head.handle).raw() };
         if let Some(outcome) = self.read_at_once(core, slot) {

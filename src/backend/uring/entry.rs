@@ -32,7 +32,7 @@ pub(super) fn build(
     let socket = kind.is_none_or(Kind::is_socket);
     let no_signal = if kind == Some(Kind::Pipe) { RWF_NOSIGNAL } else { 0 };
     match *raw {
-        RawOp::Nop => opcode::Nop::new().build(),
+        RawOp::Nop => nop(),
         RawOp::Recv { buf, len } if socket => opcode::Recv::new(on, buf, cut(len)).build(),
         RawOp::Recv { buf, len } => opcode::Read::new(on, buf, cut(len)).offset(HERE).build(),
         // Not with MSG_WAITALL, by which the kernel itself would go on after a short send: when the connection
@@ -116,6 +116,10 @@ pub(super) fn build(
 /// (seen on 6.18, Unix sockets) has lost the place in the buffer, and sends an empty one.
 fn at_once(kind: Option<Kind>) -> i32 {
     if kind == Some(Kind::Datagram) { libc::MSG_DONTWAIT } else { 0 }
+}
+
+pub(super) fn nop() -> Entry {
+    opcode::Nop::new().build()
 }
 
 /// Polls a descriptor once.

@@ -278,6 +278,13 @@ impl Uring {
     }
 
     #[inline(always)]
+    pub(crate) fn start_nop(&mut self, slot: u32, head: &mut Head) -> Started {
+        head.polled = false;
+        self.push(entry::nop().user_data(u64::from(slot)));
+        Started::Pending
+    }
+
+    #[inline(always)]
     fn start_by_entry(
         &mut self,
         slot: u32,
