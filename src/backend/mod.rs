@@ -244,15 +244,10 @@ impl Engine {
         }
     }
 
-    /// Starts a nop: a ring has its own, and where there is none, there is nothing to be done. (Apart from `start`, and inlined
-    /// into `submit`: a nop is measured to tell what the port itself takes.)
+    /// Starts a nop. (Apart from `start`, and inlined into `submit`: it is measured to tell what the port itself takes.)
     #[inline(always)]
     pub(crate) fn start_nop(&mut self, slot: u32, head: &mut Head) -> Started {
-        match self {
-            #[cfg(target_os = "linux")]
-            Engine::Uring(uring) => uring.start_nop(slot, head),
-            _ => Started::Done(Outcome::done(0)),
-        }
+        each!(self, b => b.start_nop(slot, head))
     }
 
     /// Starts the operation in `slot`, whose payload is in place. It may be tried right here.

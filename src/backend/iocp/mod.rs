@@ -92,6 +92,12 @@ impl Iocp {
         None
     }
 
+    /// There is nothing to be done.
+    #[inline(always)]
+    pub(crate) fn start_nop(&mut self, _slot: u32, _head: &mut Head) -> Started {
+        Started::Done(Outcome::done(0))
+    }
+
     #[inline]
     pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
         let head = core.slots.head(slot);

@@ -214,6 +214,12 @@ impl<S: Selector> Reactor<S> {
         }
     }
 
+    /// There is nothing to be done.
+    #[inline(always)]
+    pub(crate) fn start_nop(&mut self, _slot: u32, _head: &mut Head) -> Started {
+        Started::Done(Outcome::done(0))
+    }
+
     #[inline(never)]
     pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
         let Core { slots, handles, pool, .. } = core;
