@@ -43,7 +43,7 @@ const CAUSES: &[Cause] = &[
         with: &["by hand, pread one by one"],
         why: "A loop that calls pread(2) waits for the disk when it has to; a port must not, and asks by preadv2(2) with \
               RWF_NOWAIT. Measured apart, that call alone makes two thirds of the difference. The rest is the way through \
-              the queue, about what a nop takes (see there).",
+              the queue.",
     },
     Cause {
         cell: "file: random reads of 4096 B from the page cache",

@@ -5,7 +5,7 @@
 //! the book-keeping of cancels are the port's, written once. [`Engine`] picks the backend at run time.
 //!
 //! To add one: a file with these verbs, a variant here, and its rows in `explain`. (`start_on` is `start` once more, for what
-//! is frequent and should cost little; a backend can do without.)
+//! is frequent and should cost little; a backend can do without. A nop has `start_nop` alone.)
 
 pub(crate) mod blocking;
 #[cfg(windows)]
