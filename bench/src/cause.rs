@@ -85,8 +85,14 @@ mod tests {
         let cores = Cores::choose().unwrap();
         let backends = Backend::ALL.iter().copied().map(Candidate::check).collect();
         let plan = Plan { quick: false, rounds: 1, cores, backends };
-        let setting =
-            cells::Setting { program: PathBuf::new(), cores, rounds: 1, window: Duration::from_millis(1), who: None };
+        let setting = cells::Setting {
+            program: PathBuf::new(),
+            cores,
+            rounds: 1,
+            window: Duration::from_millis(1),
+            short_window: Duration::from_millis(1),
+            who: None,
+        };
         let tasks = cells::tasks(false);
         let loops = loops::contests(&plan).unwrap().into_iter().map(|(contest, _)| contest);
         let contests: Vec<_> = tasks.iter().map(|task| task.contest(&setting)).chain(loops).collect();

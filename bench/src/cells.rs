@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use indicatif::ProgressBar;
 use measure::affinity::{Cores, on_core};
 use measure::contest::{Contest, Contestant, Sample};
 use measure::load::Load;
@@ -23,10 +24,12 @@ pub struct Setting {
     /// This program, which is started again for each server.
     pub program: PathBuf,
     pub cores: Cores,
-    /// Turns of each server.
+    /// Turns of a server that is started for each of them.
     pub rounds: usize,
-    /// The measured part of a turn.
+    /// The measured part of such a turn.
     pub window: Duration,
+    /// The measured part of a turn of a server that stays: it has as many more as they are shorter.
+    pub short_window: Duration,
     /// A part of a server's name; the others are left out.
     pub who: Option<String>,
 }
@@ -34,12 +37,24 @@ pub struct Setting {
 /// Bytes under way at once from which on a turn takes long.
 const HEAVY: usize = 100_000_000;
 
+/// With more connections than this not all servers can be connected at once: a process has so many descriptors.
+const STAY: usize = 1000;
+
 /// One kind of work for servers.
 #[derive(Clone, Copy, Debug)]
 pub struct Task {
     benchmark: &'static str,
     shape: Shape,
     work: Work,
+}
+
+/// A server that is ready for its next turn.
+struct Seat {
+    server: Process,
+    /// Its connections, where they stay.
+    load: Option<Load>,
+    /// Bytes of memory that it had before there was any.
+    memory: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -103,20 +118,25 @@ impl Task {
         }
     }
 
+    /// Runs the contest on the core of the load: on one thread, because a server ends with the one that started it.
+    pub fn run(&self, setting: &Setting, progress: &ProgressBar) -> io::Result<Cell> {
+        on_core(setting.cores.load, || Ok(self.contest(setting).run(progress)))
+    }
+
     /// The contest of all servers.
     pub fn contest<'a>(&'a self, setting: &'a Setting) -> Contest<'a> {
         let wanted = |server: &&Server| setting.who.as_ref().is_none_or(|who| server.name.contains(who.as_str()));
         let contestants = server::ALL.iter().filter(wanted).map(|server| {
+            let mut seat = None;
             Contestant::new(server.name, server.backend, (server.here)(), move || {
-                on_core(setting.cores.load, || self.turn(setting, server.name))
+                self.turn(setting, server.name, &mut seat)
             })
         });
         Contest {
             benchmark: self.benchmark,
             work: self.describe(),
             unit: self.unit(),
-            // A turn of these takes seconds.
-            rounds: if self.data() > HEAVY { setting.rounds.min(3) } else { setting.rounds },
+            rounds: self.rounds(setting),
             contestants: contestants.collect(),
         }
     }
@@ -130,7 +150,7 @@ impl Task {
         for row in &mut cell.rows {
             let Outcome::Measured { also, .. } = &mut row.outcome else { continue };
             match on_core(setting.cores.load, || self.calls(setting, way, &row.name)) {
-                Ok(calls) => drop(also.insert("calls", Spread { median: calls, min: calls, max: calls })),
+                Ok(calls) => drop(also.insert("calls", Spread { median: calls, low: calls, high: calls })),
                 Err(error) => row.outcome = Outcome::Failed(format!("while its calls were counted: {error}")),
             }
         }
@@ -145,9 +165,27 @@ impl Task {
         Process::start(&setting.program, name, kind, &self.work, setting.cores.server)
     }
 
+    /// Whether a server stays from turn to turn, with its connections.
+    fn stays(&self) -> bool {
+        self.work.connections <= STAY
+    }
+
+    fn rounds(&self, setting: &Setting) -> usize {
+        if self.stays() {
+            let whole = setting.window * setting.rounds as u32;
+            (whole.as_nanos() / self.window(setting).as_nanos()) as usize
+        } else if self.data() > HEAVY {
+            // A turn of these takes seconds.
+            setting.rounds.min(3)
+        } else {
+            setting.rounds
+        }
+    }
+
     /// A window in which each of very many connections has its turn a few times.
     fn window(&self, setting: &Setting) -> Duration {
-        setting.window.max(Duration::from_nanos(self.data() as u64))
+        let least = if self.stays() { setting.short_window } else { setting.window };
+        least.max(Duration::from_nanos(2 * self.data() as u64))
     }
 
     /// Bytes that a message on each active connection moves, and some for the connection.
@@ -155,25 +193,42 @@ impl Task {
         self.work.active * (self.work.message + 4096)
     }
 
-    fn turn(&self, setting: &Setting, name: &str) -> io::Result<Sample> {
+    fn turn(&self, setting: &Setting, name: &str, seat: &mut Option<Seat>) -> io::Result<Sample> {
+        let mut taken = match seat.take() {
+            Some(seat) => seat,
+            None => self.seat(setting, name)?,
+        };
+        let sample = self.sample(setting, &mut taken)?;
+        *seat = Some(taken).filter(|_| self.stays());
+        Ok(sample)
+    }
+
+    /// Starts a server and opens the connections that stay.
+    fn seat(&self, setting: &Setting, name: &str) -> io::Result<Seat> {
         let server = self.start(setting, name)?;
+        let memory = server.memory()?;
+        let load = match self.shape {
+            Shape::Echo | Shape::PingPong => Some(self.connect(&server)?),
+            Shape::Churn | Shape::Flood => None,
+        };
+        Ok(Seat { server, load, memory })
+    }
+
+    fn sample(&self, setting: &Setting, Seat { server, load, memory: before }: &mut Seat) -> io::Result<Sample> {
         let window = self.window(setting);
         let ramp = window / 4;
-        let before = server.memory()?;
         let probe = || server.usage();
         let mut memory = None;
-        let lap = match self.shape {
-            Shape::Echo | Shape::PingPong => {
-                let mut load = self.connect(&server)?;
+        let lap = match (load, self.shape) {
+            (Some(load), _) => {
                 let lap = load.run(ramp, window, &probe)?;
                 // Few do not tell: what a server touches for the first of them would be theirs.
                 if self.shape == Shape::Echo && self.work.connections >= 1000 {
-                    memory = Some(server.memory()?.saturating_sub(before) as f64 / self.work.connections as f64);
+                    memory = Some(server.memory()?.saturating_sub(*before) as f64 / self.work.connections as f64);
                 }
                 lap
             }
-            Shape::Churn => load::churn(server.addr, self.work.message, ramp, window, &probe)?,
-            Shape::Flood => {
+            (None, Shape::Flood) => {
                 let flood = load::flood(server.addr, self.work.message, ramp, window, &probe)?;
                 let (before, after) = flood.usage;
                 let mut sample = sample(flood.taken, flood.wall, before, after);
@@ -181,6 +236,7 @@ impl Task {
                 sample.also.push(("lost %", 100.0 * lost));
                 return Ok(sample);
             }
+            (None, _) => load::churn(server.addr, self.work.message, ramp, window, &probe)?,
         };
         let mut sample = sample(lap.latencies.len(), lap.wall, lap.before, lap.after);
         let micros = |quantile| lap.latencies.value_at_quantile(quantile) as f64 / 1e3;
@@ -200,13 +256,9 @@ impl Task {
 
     /// System calls per operation: in the window where the count can be read at its ends, else all those of the run.
     fn calls(&self, setting: &Setting, way: &Way, name: &str) -> io::Result<f64> {
-        let server = self.start(setting, name)?;
-        let window = self.window(setting);
+        let Seat { server, mut load, .. } = self.seat(setting, name)?;
+        let window = setting.window.max(self.window(setting));
         let ramp = window / 4;
-        let mut load = match self.shape {
-            Shape::Echo | Shape::PingPong => Some(self.connect(&server)?),
-            Shape::Churn | Shape::Flood => None,
-        };
         let count = RefCell::new(way.count(server.id())?);
         let probe = || count.borrow_mut().so_far();
         let (operations, before, after) = match (&mut load, self.shape) {
@@ -238,7 +290,7 @@ pub fn average_shares(cell: &mut Cell) {
         for name in ["user ns", "system ns"] {
             let values = turns.iter().flat_map(|turn| &turn.also).filter(|(other, _)| *other == name);
             let mean = values.map(|(_, value)| value).sum::<f64>() / turns.len() as f64;
-            also.insert(name, Spread { median: mean, min: mean, max: mean });
+            also.insert(name, Spread { median: mean, low: mean, high: mean });
         }
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn contests(plan: &Plan) -> io::Result<Vec<(Contest<'_>, Number)>> {
             contestants.push(turn(&format!("anyport, {backend}"), Some(backend), candidate.here.clone()));
         }
         let work = format!("a file of {size}, {connections} connections");
-        let rounds = plan.rounds();
+        let rounds = plan.rounds;
         contests.push((Contest { benchmark: "http", work, unit: "request", rounds, contestants }, Number::Cpu));
     }
     Ok(contests)

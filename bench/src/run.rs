@@ -53,6 +53,7 @@ pub fn run(options: &Options) -> io::Result<()> {
         cores,
         rounds,
         window: Duration::from_millis(if options.quick { 60 } else { 250 }),
+        short_window: Duration::from_millis(if options.quick { 60 } else { 50 }),
         who: options.who.clone(),
     };
     let plan = Plan {
@@ -68,7 +69,7 @@ pub fn run(options: &Options) -> io::Result<()> {
         options.only.as_ref().is_none_or(|only| title.contains(only.as_str()))
     };
     let tasks = tasks(options.quick);
-    let servers: Vec<_> = tasks.iter().map(|task| (task, task.contest(&setting))).filter(|(_, c)| wanted(c)).collect();
+    let chosen: Vec<_> = tasks.iter().filter(|task| wanted(&task.contest(&setting))).collect();
     let mut others = loops::contests(&plan)?;
     others.extend(http::contests(&plan)?);
     others.retain(|(contest, _)| wanted(contest));
@@ -76,12 +77,12 @@ pub fn run(options: &Options) -> io::Result<()> {
         http::build_program()?;
     }
     let start = Instant::now();
-    if servers.is_empty() && others.is_empty() {
+    if chosen.is_empty() && others.is_empty() {
         return Err(io::Error::other("nothing has such a title; run with --quick once to see them all"));
     }
 
     let counted = |contest: &Contest<'_>| contest.turns() + contest.contestants.len() as u64;
-    let total = servers.iter().map(|(_, contest)| counted(contest)).sum::<u64>()
+    let total = chosen.iter().map(|task| counted(&task.contest(&setting))).sum::<u64>()
         + others.iter().map(|(contest, _)| contest.turns()).sum::<u64>();
     let progress = ProgressBar::new(total);
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg:44} {elapsed} (left: {eta})");
@@ -89,8 +90,8 @@ pub fn run(options: &Options) -> io::Result<()> {
     progress.enable_steady_tick(Duration::from_secs(1));
 
     let mut cells = Vec::new();
-    for (task, contest) in servers {
-        let mut cell = contest.run(&progress);
+    for task in chosen {
+        let mut cell = task.run(&setting, &progress)?;
         average_shares(&mut cell);
         if !matches!(way, Way::Absent(_)) {
             progress.set_message(format!("{}: system calls", cell.benchmark));

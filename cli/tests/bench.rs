@@ -48,8 +48,8 @@ fn on_each_backend(benchmark: &str, cells: usize, check: impl Fn(&Value)) {
                 let of = |what: &str| measured[number][what].as_f64().expect("a number");
                 // Where CPU time is counted in coarse steps, a turn may have used less than one.
                 let may_be_zero = number == "cpu_ns" && cfg!(windows);
-                assert!(0.0 < of("min") || may_be_zero && of("min") == 0.0, "{number}: {measured}");
-                assert!(of("min") <= of("median") && of("median") <= of("max"), "{measured}");
+                assert!(0.0 < of("low") || may_be_zero && of("low") == 0.0, "{number}: {measured}");
+                assert!(of("low") <= of("median") && of("median") <= of("high"), "{measured}");
             }
             check(own[0]);
         }
@@ -84,7 +84,7 @@ fn timers_are_armed_and_fire_on_each_backend() {
     // A turn fails, and with it the program, when a timer is early, missing or fires twice.
     on_each_backend("timer", 2, |row| {
         let lateness = row["measured"]["also"].as_object().expect("further numbers");
-        assert!(lateness.values().all(|micros| micros["min"].as_f64() >= Some(0.0)), "{row}");
+        assert!(lateness.values().all(|micros| micros["low"].as_f64() >= Some(0.0)), "{row}");
     });
 }
 

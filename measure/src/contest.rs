@@ -291,7 +291,7 @@ mod tests {
         };
         let ratio = ratio.as_ref().unwrap();
         assert_eq!(ratio.against, "reference");
-        assert_eq!((ratio.spread.min, ratio.spread.max), (0.5, 0.5));
+        assert_eq!((ratio.spread.low, ratio.spread.high), (0.5, 0.5));
         assert!(!goal.as_ref().unwrap().reached);
     }
 

@@ -44,7 +44,7 @@ pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
             benchmark: "echo",
             work: format!("{connections} connections x {}, TCP on 127.0.0.1", bytes(size)),
             unit: "request",
-            rounds: plan.rounds() * plan.cuts() as usize,
+            rounds: plan.many_rounds(),
             contestants,
         }
     };
@@ -84,8 +84,7 @@ fn turn(
             pin(plan.cores.load)?;
             let mut load = Load::connect(addr, &work)?;
             load.compare()?;
-            let window = plan.window() / plan.cuts();
-            load.run(window / 4, window, &|| clock.read())
+            load.run(plan.window() / 4, plan.window(), &|| clock.read())
         };
         let load = scope.spawn(measure).join();
         let served = server.join();

@@ -75,7 +75,7 @@ pub fn reads<'a>(plan: &'a Plan, reads: Reads, file: &Rc<Blocks>) -> Contest<'a>
         benchmark: "file",
         work: format!("random reads of {BLOCK} B {from}, {depth} in flight"),
         unit: "read",
-        rounds: plan.rounds(),
+        rounds: plan.many_rounds(),
         contestants,
     }
 }

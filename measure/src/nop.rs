@@ -43,7 +43,7 @@ pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
         benchmark: "nop",
         work: format!("{BATCH} nops submitted at once, then their completions"),
         unit: "nop",
-        rounds: plan.rounds(),
+        rounds: plan.many_rounds(),
         contestants,
     }]
 }

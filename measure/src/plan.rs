@@ -14,7 +14,7 @@ use super::sys::{CPU_TICK, wine};
 pub struct Plan {
     /// The short version.
     pub quick: bool,
-    /// The rounds of a contest.
+    /// The rounds of a contest whose turns are whole.
     pub rounds: usize,
     /// Where what is measured and its load run.
     pub cores: Cores,
@@ -23,28 +23,37 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The rounds of a contest.
-    pub fn rounds(&self) -> usize {
-        self.rounds
+    /// The rounds of a contest whose turns are cut: as many more as they are shorter. Then what is compared is near in time.
+    pub fn many_rounds(&self) -> usize {
+        self.rounds * self.cuts()
     }
 
     /// How long one turn measures, when it goes by time: many steps of the clock of CPU time.
     pub fn window(&self) -> Duration {
+        self.whole_window() / self.cuts() as u32
+    }
+
+    /// How many operations one turn measures, when it goes by their number: its part of `full`.
+    pub fn scaled(&self, full: usize) -> usize {
+        self.whole(full) / self.cuts()
+    }
+
+    /// How many operations a turn measures that is not to be cut: `full`, or a tenth of it. Under Wine, where every system
+    /// call asks another process, a tenth of that.
+    pub fn whole(&self, full: usize) -> usize {
+        let full = if wine().is_some() { full / 10 } else { full };
+        if self.quick { full / 10 } else { full }
+    }
+
+    fn whole_window(&self) -> Duration {
         let (least, steps) = if self.quick { (60, 16) } else { (400, 64) };
         Duration::from_millis(least).max(CPU_TICK * steps)
     }
 
-    /// How many turns such a window is cut into where more and shorter ones do as well: what is compared is nearer in time.
-    pub fn cuts(&self) -> u32 {
+    /// How many turns a whole one is cut into.
+    fn cuts(&self) -> usize {
         let least = Duration::from_millis(100).max(CPU_TICK * 64);
-        (self.window().as_nanos() / least.as_nanos()).max(1) as u32
-    }
-
-    /// How many operations one turn measures, when it goes by their number: `full`, or a tenth of it. Under Wine, where
-    /// every system call asks another process, a tenth of that.
-    pub fn scaled(&self, full: usize) -> usize {
-        let full = if wine().is_some() { full / 10 } else { full };
-        if self.quick { full / 10 } else { full }
+        (self.whole_window().as_nanos() / least.as_nanos()).max(1) as usize
     }
 }
 

@@ -92,7 +92,7 @@ fn flood(plan: &Plan) -> Contest<'_> {
         benchmark: "post",
         work: "values that one thread posts to another".to_owned(),
         unit: "post",
-        rounds: plan.rounds(),
+        rounds: plan.rounds,
         contestants,
     }
 }
@@ -100,7 +100,7 @@ fn flood(plan: &Plan) -> Contest<'_> {
 /// Posts without a pause: as many as the plan says, for a tenth of a second or so, in which how often the receiver catches up
 /// with the sender and falls asleep evens out.
 pub fn flood_turn(plan: &Plan, way: impl Way) -> io::Result<Sample> {
-    let posts = plan.scaled(4_000_000) as u64;
+    let posts = plan.whole(4_000_000) as u64;
     let sender = move |post: &mut dyn FnMut(u64) -> io::Result<()>| (0..posts).try_for_each(post);
     turn(plan, posts, way, sender, |receive| {
         let mut expected = InOrder::default();
@@ -120,7 +120,7 @@ fn wake(plan: &Plan) -> Contest<'_> {
         benchmark: "post",
         work: "a value for a thread that sleeps, every 100 µs; from the post to its arrival".to_owned(),
         unit: "post",
-        rounds: plan.rounds(),
+        rounds: plan.rounds,
         contestants,
     }
 }
@@ -129,7 +129,7 @@ fn wake(plan: &Plan) -> Contest<'_> {
 /// rate is that of the median, which a receiver that the scheduler keeps from its core for a while does not move.
 pub fn wake_turn(plan: &Plan, way: impl Way) -> io::Result<Sample> {
     const PAUSE: Duration = Duration::from_micros(100);
-    let posts = plan.scaled(3000) as u64;
+    let posts = plan.whole(3000) as u64;
     let base = Instant::now();
     let sender = move |post: &mut dyn FnMut(u64) -> io::Result<()>| {
         for _ in 0..posts {

@@ -107,8 +107,8 @@ impl fmt::Display for Report {
         writeln!(f, "{}", self.machine)?;
         writeln!(
             f,
-            "Medians over the rounds, with the smallest and the largest. Contestants take turns; a ratio is formed\n\
-             between neighbours of one round. CPU is user + system time of the measured side."
+            "Medians over the rounds, with the interval that holds the true one in 15 of 16 cases. Contestants take\n\
+             turns; a ratio is formed between neighbours of one round. CPU is user + system time of the measured side."
         )?;
         if self.quick {
             writeln!(f, "--quick: short windows and few rounds, for a first impression only.")?;
@@ -181,13 +181,13 @@ impl Row {
     }
 }
 
-/// `median (min … max)`; the median alone when they do not differ.
+/// `median (low … high)`; the median alone when they do not differ.
 fn spread(spread: &Spread, show: impl Fn(f64) -> String) -> String {
-    let (median, min, max) = (show(spread.median), show(spread.min), show(spread.max));
-    if min == max {
+    let (median, low, high) = (show(spread.median), show(spread.low), show(spread.high));
+    if low == high {
         return median;
     }
-    format!("{median} ({min} … {max})")
+    format!("{median} ({low} … {high})")
 }
 
 /// A rate with three significant digits: `123 k`, `4.56 M`.

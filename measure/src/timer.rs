@@ -37,7 +37,7 @@ fn arm_and_cancel(plan: &Plan) -> Contest<'_> {
         benchmark: "timer",
         work: format!("arm and cancel, with {STANDING} standing"),
         unit: "timer",
-        rounds: plan.rounds(),
+        rounds: plan.many_rounds(),
         contestants,
     }
 }
@@ -49,7 +49,7 @@ pub fn times(plan: &Plan) -> usize {
 
 /// How many timers fire in a turn, and over which time.
 pub fn firing(plan: &Plan) -> (usize, Duration) {
-    let count = plan.scaled(1_000_000);
+    let count = plan.whole(1_000_000);
     (count, Duration::from_secs(1).mul_f64(count as f64 / 1e6))
 }
 
@@ -115,7 +115,7 @@ fn fire(plan: &Plan) -> Contest<'_> {
         benchmark: "timer",
         work: format!("{count} timers that fire over {over:?}; lateness in µs"),
         unit: "timer",
-        rounds: plan.rounds().min(if plan.quick { 1 } else { 3 }),
+        rounds: plan.rounds.min(if plan.quick { 1 } else { 3 }),
         contestants: contestants.collect(),
     }
 }

@@ -184,7 +184,7 @@ fn journal(plan: &Plan) -> Contest<'_> {
         benchmark: "file",
         work: format!("append {BLOCK} B and sync, one after the other"),
         unit: "append",
-        rounds: plan.rounds(),
+        rounds: plan.many_rounds(),
         contestants,
     }
 }

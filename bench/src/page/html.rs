@@ -25,7 +25,7 @@ impl Page {
                     header {
                         h1 { "Anyport next to everyone else" }
                         p { "The same work on every contestant, in turns. A bar is the median over the rounds of what an operation costs; \
-                            the line on it reaches from the smallest to the largest. Shorter is better." }
+                            the line on it is where the true median lies in 15 of 16 cases. Shorter is better." }
                         p.key {
                             span.own { "Anyport" } " " span.hand { "written by hand" } " " span.peer { "others" }
                         }

@@ -132,7 +132,7 @@ fn in_words(comparison: &Comparison) -> String {
         Order::NoDifference => "no difference",
         Order::Behind => "behind",
     };
-    format!("{name} at {:.3} × ({:.3} … {:.3}) of {with}: {order}", cost.median, cost.min, cost.max)
+    format!("{name} at {:.3} × ({:.3} … {:.3}) of {with}: {order}", cost.median, cost.low, cost.high)
 }
 
 #[cfg(test)]
@@ -152,7 +152,7 @@ mod tests {
                 .map(|&cpu_ns| Sample { rate: 1e9 / cpu_ns, cpu_ns, also: vec![("p50 µs", 12.5)] })
                 .collect();
             let spread = |of: fn(&Sample) -> f64| Spread::of(turns.iter().map(of)).unwrap();
-            let also = BTreeMap::from([("p50 µs", Spread { median: 12.5, min: 11.0, max: 14.0 })]);
+            let also = BTreeMap::from([("p50 µs", Spread { median: 12.5, low: 11.0, high: 14.0 })]);
             let (rate, cpu_ns) = (spread(|sample| sample.rate), spread(|sample| sample.cpu_ns));
             Row {
                 name: name.to_owned(),

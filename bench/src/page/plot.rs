@@ -12,12 +12,12 @@ const WIDTH: f64 = 420.0;
 const LABEL: f64 = 176.0;
 const LINE: f64 = 22.0;
 
-/// A bar for each contestant that was measured, as long as an operation costs, with a line from the smallest to the largest
-/// of the rounds.
+/// A bar for each contestant that was measured, as long as an operation costs, with a line along the interval
+/// of its median.
 pub(super) fn bars(shown: &Shown) -> Markup {
     const VALUE: f64 = 66.0;
     let costs: Vec<_> = shown.cell.rows.iter().filter_map(|row| Some((row, cost_of(row, shown.by)?))).collect();
-    let longest = costs.iter().map(|(_, cost)| cost.max).fold(f64::MIN_POSITIVE, f64::max);
+    let longest = costs.iter().map(|(_, cost)| cost.high).fold(f64::MIN_POSITIVE, f64::max);
     // One that is far off must not press all others together.
     let middle = costs.iter().map(|(_, cost)| cost.median).fold(f64::INFINITY, f64::min);
     let end = longest.min(middle * 8.0);
@@ -30,8 +30,8 @@ pub(super) fn bars(shown: &Shown) -> Markup {
                 @let middle = top + LINE / 2.0;
                 text.name x=(LABEL - 6.0) y=(middle + 4.0) text-anchor="end" { (row.name) }
                 rect class=(kind(row)) x=(LABEL) y=(top + 3.0) width=(fixed(length(cost.median))) height=(LINE - 6.0) rx="2" {}
-                line.spread x1=(fixed(LABEL + length(cost.min))) x2=(fixed(LABEL + length(cost.max))) y1=(middle) y2=(middle) {}
-                text.value x=(fixed(LABEL + length(cost.max) + 5.0)) y=(middle + 4.0) {
+                line.spread x1=(fixed(LABEL + length(cost.low))) x2=(fixed(LABEL + length(cost.high))) y1=(middle) y2=(middle) {}
+                text.value x=(fixed(LABEL + length(cost.high) + 5.0)) y=(middle + 4.0) {
                     (nanoseconds(cost.median)) @if cost.median > end { " →" }
                 }
             }

@@ -78,8 +78,8 @@ fn number(row: &Row, name: &str) -> String {
     }
 }
 
-/// `median (min … max)`.
+/// `median (low … high)`.
 fn spread(spread: &Spread, show: impl Fn(f64) -> String) -> String {
-    let (median, min, max) = (show(spread.median), show(spread.min), show(spread.max));
-    if min == max { median } else { format!("{median} ({min} … {max})") }
+    let (median, low, high) = (show(spread.median), show(spread.low), show(spread.high));
+    if low == high { median } else { format!("{median} ({low} … {high})") }
 }

@@ -109,9 +109,9 @@ impl Drop for Process {
 /// The other side: what the hidden subcommand runs.
 pub fn serve(kind: Kind, name: &str, work: &Work, core: usize) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-    // Longer than any turn: a client whose server hangs learns of it.
+    // Longer than all turns of a cell: a client whose server hangs learns of it.
     // SAFETY: the signal's default is to end this process.
-    unsafe { libc::alarm(60) };
+    unsafe { libc::alarm(180) };
     pin(core)?;
     let server = named(name).ok_or_else(|| io::Error::other(format!("there is no server '{name}'")))?;
     let any = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -25,7 +25,7 @@ pub(super) fn contests(plan: &Plan) -> Vec<Contest<'_>> {
             benchmark: BENCHMARK,
             work: format!("{ACTIVE} active sockets, level-triggered, beside {idle} idle ones"),
             unit: "event",
-            rounds: plan.rounds(),
+            rounds: plan.many_rounds(),
             contestants: Poller::BACKENDS
                 .iter()
                 .filter(wanted)

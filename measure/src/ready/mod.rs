@@ -244,7 +244,7 @@ pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
                 benchmark: "ready",
                 work: $work.to_owned(),
                 unit: $unit,
-                rounds: plan.rounds(),
+                rounds: plan.many_rounds(),
                 contestants: everybody(
                     plan,
                     $count,
