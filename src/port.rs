@@ -42,6 +42,9 @@ use std::time::{Duration, Instant};
 /// operations complete at once, from shutting out the others, the timers and the posts.
 const BUDGET: u32 = 256;
 
+/// Bytes that may be moved ahead of their completions: so much that stays in a core's cache.
+const AHEAD_BYTES: usize = 64 * 1024;
+
 /// How long an operation rests that the system could not carry out for want of something.
 const RETRY: u64 = 10_000_000;
 
@@ -386,11 +389,7 @@ impl Port {
             waited?;
             self.inbox.collect_if_empty(&mut self.mail);
             self.serve_time_and_buffers();
-            while !self.has_ready() {
-                let Some(event) = self.engine.advance(&mut self.core) else { break };
-                self.settle_late(event);
-            }
-            if self.has_ready() {
+            if self.has_ready() || self.take_up() {
                 return Ok(true);
             }
             if timeout.is_some() && end.is_none_or(|end| self.clock.now() >= end) {
@@ -462,6 +461,11 @@ impl Port {
             } else if self.fork.is_child() {
                 cold_path();
                 return None;
+            } else if self.engine.ahead() > 1 {
+                if !self.take_up() {
+                    return None;
+                }
+                continue;
             } else {
                 let event = self.engine.advance(&mut self.core)?;
                 if self.is_over(event) {
@@ -474,6 +478,24 @@ impl Port {
             };
             return Some(self.complete(event));
         }
+    }
+
+    /// Takes up what the last wait reported: one completion or, where the backend makes the calls, some. False: there is
+    /// nothing more to complete.
+    #[inline(never)]
+    fn take_up(&mut self) -> bool {
+        let (mut left, mut room) = (self.engine.ahead(), AHEAD_BYTES);
+        while let Some(event) = self.engine.advance(&mut self.core) {
+            let raw = &self.core.slots.head(event.slot()).raw;
+            let pool_is_empty = raw.is_pooled() && self.core.pool.of(raw).available() == 0;
+            room = room.saturating_sub(event.outcome.value().unwrap_or(0));
+            self.settle_late(event);
+            left = left.saturating_sub(1);
+            if self.has_ready() && (left == 0 || room == 0 || pool_is_empty) {
+                return true;
+            }
+        }
+        self.has_ready()
     }
 
     /// Takes up what came by the inbox; `None`: that was no post.

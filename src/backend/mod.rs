@@ -272,6 +272,23 @@ impl Engine {
         each!(self, b => b.advance(core))
     }
 
+    /// How many steps of `advance` are taken before the first of their completions is handed out.
+    ///
+    /// A reactor's make a call each. The kernel's code for sixteen receives, and then for what their receivers submit,
+    /// sixteen sends, stays in the cache, which that for a receive and a send in turn does not: by hand on epoll, 64 B a
+    /// message, an echo so takes 0.95 times the CPU time.
+    #[inline(always)]
+    pub(crate) fn ahead(&self) -> u32 {
+        match self {
+            #[cfg(target_os = "linux")]
+            Engine::Uring(_) => 1,
+            #[cfg(windows)]
+            Engine::Iocp(_) => 1,
+            #[cfg(unix)]
+            _ => reactor::AHEAD,
+        }
+    }
+
     /// How many steps of `advance` take up, before the next wait, what the last one reported.
     pub(crate) fn backlog(&mut self) -> usize {
         each!(self, b => b.backlog())
