@@ -7,11 +7,11 @@ use std::io;
 use std::net::TcpListener;
 use std::panic::resume_unwind;
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use anyport::{Backend, Port};
 
-use super::affinity::pin;
+use super::affinity::{on_core, pin};
 use super::clock::CpuClock;
 use super::contest::{Against, Contest, Contestant, Goal, Number, Sample};
 use super::load::Load;
@@ -26,8 +26,11 @@ const CELLS: [(usize, usize); 3] = [(64, 64), (1000, 64), (64, 16 * 1024)];
 /// For each cell the loops by hand and each backend.
 pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
     let cell = |(connections, size)| {
-        let by_hand =
-            |(name, serve)| Contestant::by_hand(name, move || turn(plan, Work::once(connections, size), serve));
+        let work = Work::once(connections, size);
+        let by_hand = |(name, serve): (_, raw::Serve)| {
+            let mut seat = None;
+            Contestant::by_hand(name, move || turn(plan, work, &mut seat, serve))
+        };
         let mut contestants: Vec<_> = raw::servers::ALL.into_iter().map(by_hand).collect();
         contestants.extend(plan.backends.iter().map(|candidate| {
             let (place, goal) = match candidate.backend {
@@ -36,15 +39,16 @@ pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
                 _ => (0, None),
             };
             let number = Number::Cpu;
+            let mut seat = None;
             candidate.contestant(Some(Against { place, number }), goal, move |backend| {
-                turn(plan, Work::once(connections, size), |listener, work| by_port(backend, listener, work))
+                turn(plan, work, &mut seat, move |listener, work| by_port(backend, listener, work))
             })
         }));
         Contest {
             benchmark: "echo",
             work: format!("{connections} connections x {}, TCP on 127.0.0.1", bytes(size)),
             unit: "request",
-            rounds: plan.many_rounds(),
+            rounds: plan.most_rounds(),
             contestants,
         }
     };
@@ -64,40 +68,83 @@ pub fn by_port(backend: Backend, listener: TcpListener, work: &Work) -> io::Resu
     Ok(())
 }
 
-/// Starts a server, keeps it busy for a while and stops it.
-fn turn(
-    plan: &Plan,
-    work: Work,
-    serve: impl FnOnce(TcpListener, &Work) -> io::Result<()> + Send,
-) -> io::Result<Sample> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let addr = listener.local_addr()?;
-    thread::scope(|scope| {
+/// A server that stays from turn to turn, and its clients. It ends when they have gone.
+struct Seat {
+    load: Option<Load>,
+    server: Option<JoinHandle<io::Result<()>>>,
+    clock: CpuClock,
+}
+
+impl Seat {
+    /// Starts the server on its core and connects the clients.
+    fn start(
+        plan: &Plan,
+        work: Work,
+        serve: impl FnOnce(TcpListener, &Work) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<Seat> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let addr = listener.local_addr()?;
         let (send_clock, clock) = mpsc::channel();
-        let server = scope.spawn(move || {
-            pin(plan.cores.server)?;
+        let core = plan.cores.server;
+        let server = thread::spawn(move || {
+            pin(core)?;
             let _ = send_clock.send(CpuClock::of_this_thread()?);
             serve(listener, &work)
         });
         let clock = clock.recv().map_err(io::Error::other)?;
-        let measure = move || {
-            pin(plan.cores.load)?;
+        let mut seat = Seat { load: None, server: Some(server), clock };
+        let connect = || {
             let mut load = Load::connect(addr, &work)?;
             load.compare()?;
-            load.run(plan.window() / 4, plan.window(), &|| clock.read())
+            Ok(load)
         };
-        let load = scope.spawn(measure).join();
-        let served = server.join();
-        let lap = load.unwrap_or_else(|panic| resume_unwind(panic));
-        // The server's error explains the client's.
-        served.unwrap_or_else(|panic| resume_unwind(panic))?;
-        let lap = lap?;
-        let cpu = lap.after - lap.before;
-        let mut sample = Sample::of(lap.latencies.len() as usize, lap.wall, cpu);
-        let busy = cpu.as_secs_f64() / lap.wall.as_secs_f64();
-        sample.also = vec![("busy %", (100.0 * busy).round())];
-        Ok(sample)
-    })
+        seat.load = Some(seat.or_why(on_core(plan.cores.load, connect))?);
+        Ok(seat)
+    }
+
+    /// What the clients have found; but a server's error explains the clients'.
+    fn or_why<T>(&mut self, found: io::Result<T>) -> io::Result<T> {
+        if found.is_err() {
+            self.end()?;
+        }
+        found
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.load = None;
+        let served = self.server.take().map(|server| server.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        served.unwrap_or(Ok(()))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // Had it failed before the end, a client would have told.
+        let _ = self.end();
+    }
+}
+
+/// Keeps a server busy for a while; starts it if it has not been.
+fn turn(
+    plan: &Plan,
+    work: Work,
+    seat: &mut Option<Seat>,
+    serve: impl FnOnce(TcpListener, &Work) -> io::Result<()> + Send + 'static,
+) -> io::Result<Sample> {
+    let mut taken = match seat.take() {
+        Some(seat) => seat,
+        None => Seat::start(plan, work, serve)?,
+    };
+    let (clock, window) = (&taken.clock, plan.short_window());
+    let load = taken.load.as_mut().expect("it is connected until it ends");
+    let lap = on_core(plan.cores.load, || load.run(window / 4, window, &|| clock.read()));
+    let lap = taken.or_why(lap)?;
+    *seat = Some(taken);
+    let cpu = lap.after - lap.before;
+    let mut sample = Sample::of(lap.latencies.len() as usize, lap.wall, cpu);
+    let busy = cpu.as_secs_f64() / lap.wall.as_secs_f64();
+    sample.also = vec![("busy %", (100.0 * busy).round())];
+    Ok(sample)
 }
 
 fn bytes(size: usize) -> String {

@@ -9,6 +9,12 @@ use super::affinity::Cores;
 use super::contest::{Against, Contestant, Goal, Sample};
 use super::sys::{CPU_TICK, wine};
 
+/// How long a turn measures at least.
+const TURN: Duration = Duration::from_millis(100);
+
+/// The same of one that needs no preparation.
+const SHORT_TURN: Duration = Duration::from_millis(50);
+
 /// What all benchmarks of a run have in common.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -25,17 +31,27 @@ pub struct Plan {
 impl Plan {
     /// The rounds of a contest whose turns are cut: as many more as they are shorter. Then what is compared is near in time.
     pub fn many_rounds(&self) -> usize {
-        self.rounds * self.cuts()
+        self.rounds * self.cuts(TURN)
     }
 
     /// How long one turn measures, when it goes by time: many steps of the clock of CPU time.
     pub fn window(&self) -> Duration {
-        self.whole_window() / self.cuts() as u32
+        self.whole_window() / self.cuts(TURN) as u32
+    }
+
+    /// The rounds of a contest whose turns need no preparation, and can be shorter still.
+    pub fn most_rounds(&self) -> usize {
+        self.rounds * self.cuts(SHORT_TURN)
+    }
+
+    /// How long such a turn measures.
+    pub fn short_window(&self) -> Duration {
+        self.whole_window() / self.cuts(SHORT_TURN) as u32
     }
 
     /// How many operations one turn measures, when it goes by their number: its part of `full`.
     pub fn scaled(&self, full: usize) -> usize {
-        self.whole(full) / self.cuts()
+        self.whole(full) / self.cuts(TURN)
     }
 
     /// How many operations a turn measures that is not to be cut: `full`, or a tenth of it. Under Wine, where every system
@@ -50,9 +66,9 @@ impl Plan {
         Duration::from_millis(least).max(CPU_TICK * steps)
     }
 
-    /// How many turns a whole one is cut into.
-    fn cuts(&self) -> usize {
-        let least = Duration::from_millis(100).max(CPU_TICK * 64);
+    /// How many turns a whole one is cut into, none of them shorter than this.
+    fn cuts(&self, least: Duration) -> usize {
+        let least = least.max(CPU_TICK * 64);
         (self.whole_window().as_nanos() / least.as_nanos()).max(1) as usize
     }
 }
@@ -77,7 +93,7 @@ impl Candidate {
         &self,
         against: Option<Against>,
         goal: Option<Goal>,
-        turn: impl Fn(Backend) -> io::Result<Sample> + 'a,
+        mut turn: impl FnMut(Backend) -> io::Result<Sample> + 'a,
     ) -> Contestant<'a> {
         let backend = self.backend;
         Contestant {

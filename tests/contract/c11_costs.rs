@@ -40,6 +40,7 @@ pub(crate) fn tests() -> Vec<Case> {
             closures_do_not_allocate,
             an_idle_connection_costs_at_most_300_bytes,
             what_waits_for_its_turn_holds_no_buffer,
+            what_is_received_ahead_is_little,
             a_port_that_is_gone_leaves_nothing,
             a_port_dropped_with_operations_in_flight_leaves_nothing,
             a_port_starts_no_thread_for_what_the_system_does,
@@ -581,6 +582,38 @@ fn what_waits_for_its_turn_holds_no_buffer(backend: Backend) {
     let unread = conns.iter().filter(|&&conn| near(&port, conn).expect("attached").unread() > 0);
     let (unread, rest) = (unread.count(), READY - served);
     assert!(served < READY && unread * 2 > rest, "{unread} of the {rest} that wait are still unread");
+}
+
+/// Of many connections that are ready some are received from before the first completion is handed out, which is cheaper
+/// than one by one: as many as stay in the cache, and no more than there are buffers for.
+fn what_is_received_ahead_is_little(backend: Backend) {
+    const READY: usize = 40;
+    if matches!(backend, Backend::Uring | Backend::Iocp) {
+        skip_elsewhere("the system receives by itself");
+    }
+    let received_ahead = |buffers, size: usize| {
+        let mut port = Port::builder().backend(backend).pool(buffers, 32 * 1024).build().expect("a port");
+        let message = pattern(1, size);
+        let conns = (0..READY as u64).map(|token| {
+            let (here, there) = tcp_pair();
+            let here = port.attach(here).expect("attach");
+            port.submit(op::RecvPooled::new(here), Token(token));
+            (here, there)
+        });
+        let mut conns: Vec<_> = conns.collect();
+        conns.iter_mut().for_each(|(_, there)| there.write_all(&message).expect("write"));
+        let unread = |port: &Port, conn| near(port, conn).expect("attached").unread();
+        for &(conn, _) in &conns {
+            eventually("the message is there", || unread(&port, conn) == size);
+        }
+        assert!(port.wait(None).expect("wait"));
+        let done = port.next().expect("a completion");
+        assert!(*done.unpack::<op::RecvPooled>().expect("data") == *message);
+        conns.iter().filter(|&&(conn, _)| unread(&port, conn) == 0).count()
+    };
+    assert_eq!(received_ahead(64, 64), 16);
+    assert_eq!(received_ahead(4, 64), 4);
+    assert_eq!(received_ahead(64, 16 * 1024), 4);
 }
 
 /// The calls that one message costs: to receive it and to send it.

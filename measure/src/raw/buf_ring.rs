@@ -16,6 +16,8 @@ pub struct BufRing {
     length: usize,
     count: u16,
     size: usize,
+    /// From one buffer to the next: some more than a buffer, so that they do not share few places of the cache.
+    stride: usize,
     tail: u16,
 }
 
@@ -26,11 +28,12 @@ impl BufRing {
     ///
     /// The value outlives the ring and everything that is in flight on it.
     pub unsafe fn register(ring: &IoUring, group: u16, count: u16, size: usize) -> io::Result<BufRing> {
-        let length = usize::from(count) * (size_of::<BufRingEntry>() + size);
+        let stride = size + 64;
+        let length = usize::from(count) * (size_of::<BufRingEntry>() + stride);
         // SAFETY: a new mapping at a place of the kernel's choice overlaps nothing.
         let memory =
             unsafe { mmap_anonymous(ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)? };
-        let mut buffers = BufRing { memory: memory.cast(), length, count, size, tail: 0 };
+        let mut buffers = BufRing { memory: memory.cast(), length, count, size, stride, tail: 0 };
         let submitter = ring.submitter();
         // SAFETY: the mapping is page-aligned, holds `count` entries and lives long enough (promised by the caller).
         unsafe { submitter.register_buf_ring_with_flags(memory as u64, count, group, 0)? };
@@ -65,7 +68,7 @@ impl BufRing {
 
     fn buffer(&self, id: u16) -> *mut u8 {
         let offset = usize::from(self.count) * size_of::<BufRingEntry>();
-        self.memory.wrapping_add(offset + usize::from(id) * self.size)
+        self.memory.wrapping_add(offset + usize::from(id) * self.stride)
     }
 }
 

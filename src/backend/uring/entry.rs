@@ -41,6 +41,9 @@ pub(super) fn build(
             opcode::Send::new(on, buf, cut(len)).flags(libc::MSG_NOSIGNAL | at_once(kind)).build()
         }
         RawOp::Send { buf, len, .. } => opcode::Write::new(on, buf, cut(len)).offset(HERE).rw_flags(no_signal).build(),
+        // Receives are tried first, also from a socket that is known to be drained: what is submitted is handed over a batch
+        // later, and by then there is often something. Polled first (`IORING_RECVSEND_POLL_FIRST`), an echo of 64
+        // connections took 1.04 to 1.06 times the CPU time.
         RawOp::RecvPooled { multi } if socket && multi && probe.multishot_recv => {
             opcode::RecvMulti::new(on, GROUP).build()
         }
