@@ -42,6 +42,12 @@ use std::time::{Duration, Instant};
 /// operations complete at once, from shutting out the others, the timers and the posts.
 const BUDGET: u32 = 256;
 
+/// Where taking up what is ready makes a call: how many are made before the first of their completions is handed out. The
+/// kernel's code for so many receives, and then for as many sends by who got them, stays in the cache; that for a receive
+/// and a send in turn does not. (`anyport bench echo`, 64 connections x 64 B on epoll: from 1.04 times the loop by hand to
+/// 1.01.)
+const AHEAD: u32 = 16;
+
 /// Bytes that may be moved ahead of their completions: so much that stays in a core's cache.
 const AHEAD_BYTES: usize = 64 * 1024;
 
@@ -461,7 +467,7 @@ impl Port {
             } else if self.fork.is_child() {
                 cold_path();
                 return None;
-            } else if self.engine.ahead() > 1 {
+            } else if self.engine.makes_calls() {
                 if !self.take_up() {
                     return None;
                 }
@@ -484,7 +490,7 @@ impl Port {
     /// nothing more to complete.
     #[inline(never)]
     fn take_up(&mut self) -> bool {
-        let (mut left, mut room) = (self.engine.ahead(), AHEAD_BYTES);
+        let (mut left, mut room) = (if self.engine.makes_calls() { AHEAD } else { 1 }, AHEAD_BYTES);
         while let Some(event) = self.engine.advance(&mut self.core) {
             let raw = &self.core.slots.head(event.slot()).raw;
             let pool_is_empty = raw.is_pooled() && self.core.pool.of(raw).available() == 0;

@@ -18,10 +18,10 @@ const CAUSES: &[Cause] = &[
         with: &["by hand, epoll"],
         why: "Both loops make the same calls. By samples of the processor (perf record -e cpu-clock on each server), \
               Anyport's share outside of the kernel is twice the hand-written loop's, which is little but the way back from \
-              each call: 4 % of a request at 64 B. It is about a thousand instructions (valgrind --tool=callgrind) to submit, \
-              order, settle and complete a receive and a send, against 75, and what they take depends on the processor: the \
-              kernel's part has pushed them and their data out of its first cache. That part is smaller on the port, which \
-              receives a few times in a row; mostly this makes up for it.",
+              each call: 4 % of a request at 64 B. It was 990 instructions (valgrind --tool=callgrind, before the \
+              port received a few times in a row) to submit, order, settle and complete a receive and a send, against 75, \
+              and what they take depends on the processor: the kernel's part has pushed them and their data out of its first \
+              cache. That part is smaller on the port, because it receives in a row; mostly this makes up for it.",
     },
     Cause {
         cell: "udp: 64 clients",

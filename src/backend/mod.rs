@@ -272,20 +272,16 @@ impl Engine {
         each!(self, b => b.advance(core))
     }
 
-    /// How many steps of `advance` are taken before the first of their completions is handed out.
-    ///
-    /// A reactor's make a call each. The kernel's code for sixteen receives, and then for what their receivers submit,
-    /// sixteen sends, stays in the cache, which that for a receive and a send in turn does not: by hand on epoll, 64 B a
-    /// message, an echo so takes 0.95 times the CPU time.
+    /// Whether a step of `advance` makes a call, where others only take up what the system has done.
     #[inline(always)]
-    pub(crate) fn ahead(&self) -> u32 {
+    pub(crate) fn makes_calls(&self) -> bool {
         match self {
             #[cfg(target_os = "linux")]
-            Engine::Uring(_) => 1,
+            Engine::Uring(_) => false,
             #[cfg(windows)]
-            Engine::Iocp(_) => 1,
+            Engine::Iocp(_) => false,
             #[cfg(unix)]
-            _ => reactor::AHEAD,
+            _ => true,
         }
     }
 

@@ -5,8 +5,8 @@
 //! before the selector reports an edge. A short read or write on a stream has exhausted it too, which
 //! saves the call that would only say `EAGAIN`. In steady state an echo is one recv and one send.
 //!
-//! [`Reactor::wait`] notes edges; [`Reactor::advance`] carries their operations out, a few at a time ([`AHEAD`]), so
-//! that a buffer that was just filled is used while it is in the cache, and no handle runs ahead.
+//! [`Reactor::wait`] notes edges; [`Reactor::advance`] carries their operations out one by one, as the port asks for
+//! them: a few ahead, so that a buffer that was just filled is used while it is in the cache, and no handle runs ahead.
 //!
 //! Invariant: a started operation is waiting for an edge of its direction, or such an edge is in
 //! `edges`, or it is with the blocking pool.
@@ -113,10 +113,9 @@ const WRITE: u8 = Lane::Write.bit() | Lane::Writable.bit();
 /// Completions that a multishot operation may have before the next handle has its turn.
 const TURNS: u8 = 16;
 
-/// Operations that are carried out before the first of their completions is handed out ([`super::Engine::ahead`]), and
-/// edges that are taken up before the next wait, so that these handles have their turn beside a flood of posts. The others
+/// Edges that are taken up before the next wait, so that these handles have their turn beside a flood of posts. The others
 /// stay behind them in the queue: what is received long before its turn holds a buffer, and is no longer in the cache then.
-pub(super) const AHEAD: u32 = 16;
+const TAKEN_UP: usize = 16;
 
 /// Queues a handle, once, however many edges come before its turn: a busy one would have a turn for each.
 fn queue(edges: &mut VecDeque<Edge>, entry: &mut Entry, handle: u32, lanes: u8) {
@@ -430,7 +429,7 @@ impl<S: Selector> Reactor<S> {
     }
 
     pub(crate) fn backlog(&mut self) -> usize {
-        self.edges.len().min(AHEAD as usize)
+        self.edges.len().min(TAKEN_UP)
     }
 
     pub(crate) fn attach(&mut self, source: &Source, kind: Kind) -> io::Result<Notes> {
