@@ -21,7 +21,7 @@ use crate::op::front::{Place, table};
 use crate::op::raw::{Lane, RawOp};
 use crate::outcome::Outcome;
 use crate::payload::{Room, VTable};
-use crate::poster::{Inbox, Mail, Poster};
+use crate::poster::{Inbox, Mail, Poster, Sleep};
 use crate::ready::Ready;
 use crate::slot::{Head, Marks, NONE, OpId, Slots, State, Vacant};
 use crate::starved::Starved;
@@ -387,7 +387,7 @@ impl Port {
                 _ => self.until(now, end),
             };
             let asleep = nap != Some(Duration::ZERO);
-            let nap = if asleep && !self.inbox.fall_asleep() { Some(Duration::ZERO) } else { nap };
+            let nap = if asleep && !self.inbox.fall_asleep(Sleep::Here) { Some(Duration::ZERO) } else { nap };
             let waited = self.engine.wait(&mut self.core, nap);
             if asleep {
                 self.inbox.wake_up();
@@ -409,14 +409,15 @@ impl Port {
     /// [`wait`](Port::wait) a post makes the descriptor readable; what was submitted is with the system.
     ///
     /// Call it last before sleeping, with nothing submitted afterwards, and `wait` with a time-out of 0 when the sleep
-    /// is over, whatever ended it. It makes the system call of such a wait, on io_uring one more.
+    /// is over, whatever ended it. It makes the system call of such a wait, on io_uring one more (three, when something other
+    /// than sockets and files is attached).
     ///
     /// # Errors
     /// As [`wait`](Port::wait).
     pub fn prepare_wait(&mut self) -> io::Result<Option<Duration>> {
         // Before the look: what comes after it is to ring.
-        self.engine.rest_bell();
-        if self.wait(Some(Duration::ZERO))? || !self.inbox.fall_asleep() {
+        self.engine.rest_bell()?;
+        if self.wait(Some(Duration::ZERO))? || !self.inbox.fall_asleep(Sleep::Elsewhere) {
             return Ok(Some(Duration::ZERO));
         }
         self.caller_sleeps = true;
@@ -1130,7 +1131,7 @@ impl Port {
             if self.with_system == 0 {
                 break;
             }
-            let nap = if self.inbox.fall_asleep() { None } else { Some(Duration::ZERO) };
+            let nap = if self.inbox.fall_asleep(Sleep::Here) { None } else { Some(Duration::ZERO) };
             failures += u32::from(self.engine.wait(&mut self.core, nap).is_err());
             self.inbox.wake_up();
             if failures > 100 {

@@ -19,9 +19,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A posted value with its type erased; owns it.
 pub(crate) struct Parcel {
@@ -73,6 +73,19 @@ struct Mailbox {
     closed: bool,
 }
 
+/// What the port sleeps in, as [`Inbox::fall_asleep`] is told.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+pub(crate) enum Sleep {
+    /// A wait of its own: the waker ends it.
+    Here = 1,
+    /// Its user's loop, on the descriptor that the port has for that: the bell ends it, if there is one.
+    Elsewhere = 2,
+}
+
+/// No [`Sleep`].
+const AWAKE: u8 = 0;
+
 /// Shared between a port, its posters and its blocking pool. All of it moves between their cores together, so it is one
 /// cache line wherever the allocator puts it.
 #[repr(align(64))]
@@ -80,8 +93,10 @@ pub(crate) struct Inbox {
     mailbox: Mutex<Mailbox>,
     /// Written under the lock only: there is mail.
     has_mail: AtomicBool,
-    sleeping: AtomicBool,
+    /// `AWAKE`, or a [`Sleep`].
+    sleep: AtomicU8,
     waker: Waker,
+    bell: OnceLock<Waker>,
 }
 
 impl Inbox {
@@ -89,13 +104,20 @@ impl Inbox {
         Ok(Arc::new(Inbox {
             mailbox: Mutex::new(Mailbox { mail: VecDeque::new(), closed: false }),
             has_mail: AtomicBool::new(false),
-            sleeping: AtomicBool::new(false),
+            sleep: AtomicU8::new(AWAKE),
             waker: Waker::new()?,
+            bell: OnceLock::new(),
         }))
     }
 
     pub(crate) fn waker(&self) -> &Waker {
         &self.waker
+    }
+
+    /// What wakes a port that sleeps elsewhere, where the backend has put it: its waker does not, or late.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn bell(&self) -> &OnceLock<Waker> {
+        &self.bell
     }
 
     fn lock(&self) -> MutexGuard<'_, Mailbox> {
@@ -115,10 +137,19 @@ impl Inbox {
             self.has_mail.store(true, SeqCst);
         }
         drop(mailbox);
-        if self.sleeping.load(SeqCst) && self.sleeping.swap(false, SeqCst) {
-            self.waker.wake();
+        if self.sleep.load(SeqCst) != AWAKE {
+            self.end(self.sleep.swap(AWAKE, SeqCst));
         }
         Ok(())
+    }
+
+    fn end(&self, sleep: u8) {
+        if sleep == AWAKE {
+            // Somebody else has just ended it.
+            return;
+        }
+        let bell = self.bell.get().filter(|_| sleep == Sleep::Elsewhere as u8);
+        bell.unwrap_or(&self.waker).wake();
     }
 
     /// Moves all mail into `into` once that is empty (mail keeps its order); both keep their memory.
@@ -131,13 +162,13 @@ impl Inbox {
     }
 
     /// Announces that the port is about to sleep; false: there is mail, so it must not.
-    pub(crate) fn fall_asleep(&self) -> bool {
-        self.sleeping.store(true, SeqCst);
+    pub(crate) fn fall_asleep(&self, sleep: Sleep) -> bool {
+        self.sleep.store(sleep as u8, SeqCst);
         !self.has_mail.load(SeqCst)
     }
 
     pub(crate) fn wake_up(&self) {
-        self.sleeping.store(false, SeqCst);
+        self.sleep.store(AWAKE, SeqCst);
     }
 
     /// From now on nothing can be posted; returns the posts that are here. (Results of the blocking pool still

@@ -325,11 +325,11 @@ impl Engine {
     }
 
     /// The caller is about to look, and then to sleep on what `waitable` returned.
-    pub(crate) fn rest_bell(&self) {
+    pub(crate) fn rest_bell(&self) -> io::Result<()> {
         match self {
             #[cfg(target_os = "linux")]
             Engine::Uring(uring) => uring.rest_bell(),
-            _ => {}
+            _ => Ok(()),
         }
     }
 

@@ -17,6 +17,8 @@ pub(crate) fn tests() -> Vec<Case> {
             a_poller_drives_every_port,
             a_port_drives_the_poller,
             posts_and_closures_wake_a_loop_that_sleeps_elsewhere,
+            each_post_makes_the_descriptor_readable,
+            each_notification_of_a_source_makes_the_descriptor_readable,
             a_timer_bounds_the_sleep_elsewhere,
             what_is_ready_forbids_to_sleep,
             a_poller_watches_a_poller,
@@ -27,10 +29,12 @@ pub(crate) fn tests() -> Vec<Case> {
 const PORT: usize = 1;
 const SOCKET: usize = 2;
 
-/// Ports of each backend that has a descriptor to wait on.
+/// Ports of each backend that has a descriptor to wait on; of io_uring also as older kernels have it, where that is
+/// another descriptor.
 fn ports() -> Vec<Port> {
     let works = Backend::ALL.iter().filter(|backend| backend.check().is_ok());
-    works.map(|&backend| port(backend)).filter(|port| port.waitable().is_ok()).collect()
+    let builders = works.flat_map(|&backend| flavours(backend));
+    builders.map(|(_, builder)| builder.build().expect("open")).filter(|port| port.waitable().is_ok()).collect()
 }
 
 /// The poller's backend alternates with the test's, the port's in the test: every pair of the two.
@@ -135,6 +139,47 @@ fn posts_and_closures_wake_a_loop_that_sleeps_elsewhere(backend: Backend) {
             }
         }
         poster.join().expect("the poster");
+    }
+}
+
+/// One after another, each while the loop would sleep.
+fn each_post_makes_the_descriptor_readable(backend: Backend) {
+    for mut port in ports() {
+        let mut watch = poller(backend);
+        watch.add(port.waitable().expect("it has one"), PORT, Interest::READABLE, Mode::Level).expect("add");
+        let poster = port.poster();
+        for number in 0..10 {
+            assert_eq!(port.prepare_wait().expect("prepare"), None);
+            poster.post(Token(number), ()).expect("the port is there");
+            assert_eq!(watch.one().key, PORT, "{}", port.backend());
+            port.wait(Some(Duration::ZERO)).expect("collect");
+            assert_eq!(port.next().expect("the post").token(), Token(number));
+        }
+        // Nor is a port that sleeps by itself forgotten.
+        let sender = thread::spawn(move || poster.post(Token(10), ()));
+        assert_eq!(one(&mut port).token(), Token(10));
+        sender.join().expect("the sender").expect("the port is there");
+    }
+}
+
+/// The source is a poller that is notified: on Linux by a write to an eventfd, in which the kernel can wake nobody by
+/// another eventfd.
+fn each_notification_of_a_source_makes_the_descriptor_readable(backend: Backend) {
+    for mut port in ports() {
+        let mut watch = poller(backend);
+        watch.add(port.waitable().expect("it has one"), PORT, Interest::READABLE, Mode::Level).expect("add");
+        let mut source = poller(backend);
+        let Ok(fd) = source.waitable() else { return };
+        let queue = port.attach(fd.try_clone_to_owned().expect("duplicate")).expect("attach the poller");
+        for round in 0..10 {
+            port.submit(op::Ready::readable(queue), Token(round));
+            assert_eq!(port.prepare_wait().expect("prepare"), None);
+            source.notify();
+            assert_eq!(watch.one().key, PORT, "{}", port.backend());
+            port.wait(Some(Duration::ZERO)).expect("collect");
+            assert_eq!(port.next().expect("it is ready").token(), Token(round));
+            source.silent();
+        }
     }
 }
 

@@ -36,7 +36,6 @@ use io_uring::squeue::Entry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
 use pool_ring::{NAMED, PoolRing};
 use probe::Probe;
-use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -77,8 +76,8 @@ pub(crate) struct Uring {
     unfound: Vec<u32>,
     blocking: Blocking,
     inbox: Arc<Inbox>,
-    /// Rings for each completion, for who sleeps elsewhere.
-    bell: OnceCell<Waker>,
+    /// Something other than sockets and files was attached: it may be an eventfd, or have one in it.
+    has_eventfds: bool,
     /// The pool's ring was set up, or that was tried in vain; and that of buffers with names.
     pool_ready: bool,
     named_ready: bool,
@@ -97,7 +96,7 @@ impl Uring {
             unfound: Vec::new(),
             blocking: Blocking::new(options.threads, inbox),
             inbox: inbox.clone(),
-            bell: OnceCell::new(),
+            has_eventfds: false,
             pool_ready: false,
             named_ready: false,
             named: Box::new(room_for_name()),
@@ -529,6 +528,7 @@ impl Uring {
 
     pub(crate) fn attach(&mut self, source: &Source, kind: Kind) -> io::Result<Notes> {
         let flag_changed = self.prepare(source, kind)?;
+        self.has_eventfds |= kind == Kind::Pipe;
         Ok(Notes { flag_changed, ..Notes::default() })
     }
 
@@ -573,22 +573,35 @@ impl Uring {
         !self.backlog.is_empty() || !self.unfound.is_empty() || !self.ring.submission().is_empty()
     }
 
-    /// An eventfd that the kernel writes for each completion, made when it is first asked for. (The ring itself can be
-    /// polled, but work that the kernel deferred to the next enter wakes nobody who polls it.)
+    /// The ring; or, where its work waits for the next enter (of which nobody hears who polls the ring), an eventfd that
+    /// the kernel writes for each completion and each piece of such work, made when it is first asked for. (Kernels
+    /// before 5.18, which defer nothing, would have the registration wait for all that is in flight.)
     pub(crate) fn waitable(&self) -> io::Result<BorrowedFd<'_>> {
-        if self.bell.get().is_none() {
-            let bell = Waker::new()?;
-            self.ring.submitter().register_eventfd(bell.fd().as_raw_fd())?;
-            let _ = self.bell.set(bell);
+        if !self.probe.defers_work {
+            // SAFETY: the ring's descriptor, which is open as long as `self` is borrowed.
+            return Ok(unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) });
         }
-        Ok(self.bell.get().expect("it was just made").fd())
+        let bell = self.inbox.bell();
+        if bell.get().is_none() {
+            let made = Waker::new()?;
+            self.ring.submitter().register_eventfd(made.fd().as_raw_fd())?;
+            let _ = bell.set(made);
+        }
+        Ok(bell.get().expect("it was just made").fd())
     }
 
     /// Completions from here on make the eventfd readable.
-    pub(crate) fn rest_bell(&self) {
-        if let Some(bell) = self.bell.get() {
-            bell.drain();
+    pub(crate) fn rest_bell(&self) -> io::Result<()> {
+        let Some(bell) = self.inbox.bell().get() else { return Ok(()) };
+        bell.drain();
+        if self.has_eventfds {
+            // Where the work comes from a write to an eventfd, the kernel may not write another from within, and does it
+            // later; of a registration, since 6.11, once only (io_uring/eventfd.c there sets `IO_EVENTFD_OP_SIGNAL_BIT`,
+            // and nobody clears it). A new registration begins anew. There may be none, when the last one failed.
+            let _ = self.ring.submitter().unregister_eventfd();
+            self.ring.submitter().register_eventfd(bell.fd().as_raw_fd())?;
         }
+        Ok(())
     }
 
     pub(crate) fn features(&self) -> Vec<Feature> {

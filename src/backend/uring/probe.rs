@@ -59,6 +59,8 @@ static SET_UP: &[SetUp] = &[
 pub(super) struct Probe {
     set_up: Vec<(&'static str, &'static str, bool)>,
     pub(super) taskrun_flag: bool,
+    /// Work waits for the port's next enter.
+    pub(super) defers_work: bool,
     pub(super) no_iowait: bool,
     pub(super) multishot_poll: bool,
     pub(super) multishot_accept: bool,
@@ -163,6 +165,8 @@ pub(super) fn open(entries: u32, without: &[String]) -> io::Result<(IoUring, Pro
     let mut probe =
         Probe { set_up: SET_UP.iter().map(|s| (s.name, s.note, used(s.name))).collect(), ..Probe::default() };
     probe.taskrun_flag = used("taskrun flag");
+    // The flag comes with `IORING_SETUP_COOP_TASKRUN`.
+    probe.defers_work = used("defer taskrun") || used("taskrun flag");
     probe.no_iowait = params.is_feature_no_iowait();
     // Came with resource tags.
     probe.multishot_poll = params.is_feature_resource_tagging();

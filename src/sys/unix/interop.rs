@@ -43,7 +43,7 @@ impl Port {
     /// from another loop, a [`Poller`](crate::Poller)'s or one's own. Before it sleeps the loop calls
     /// [`prepare_wait`](Port::prepare_wait), which also says how long it may. Use the descriptor for nothing else.
     ///
-    /// The epoll instance, the kqueue, or on io_uring an eventfd of the ring.
+    /// The epoll instance, the kqueue, or on io_uring an eventfd of the ring (before Linux 5.19 the ring).
     ///
     /// # Errors
     /// `Unsupported` on poll(2), which has none; the system's, from eventfd(2).
