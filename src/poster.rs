@@ -168,7 +168,8 @@ impl Inbox {
     }
 
     pub(crate) fn wake_up(&self) {
-        self.sleep.store(AWAKE, SeqCst);
+        // Who sees it late calls for nothing; and `fall_asleep`, which is behind it in the same place, cannot be undone by it.
+        self.sleep.store(AWAKE, Relaxed);
     }
 
     /// From now on nothing can be posted; returns the posts that are here. (Results of the blocking pool still

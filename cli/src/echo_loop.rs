@@ -8,6 +8,7 @@ use std::net::TcpListener;
 
 use anyport::{Completion, Handle, Port, Token, buf::PoolBuf, op};
 use slab::Slab;
+use socket2::SockRef;
 
 /// The token of the accept; peers have their place in the slab.
 const ACCEPT: Token = Token(u64::MAX);
@@ -25,6 +26,8 @@ impl EchoLoop {
     /// Begins to accept. From now on the port's completions belong to [`EchoLoop::complete`], except those with tokens
     /// of the caller's own, which are to be chosen from the upper half of the numbers, but not the last one.
     pub(crate) fn start(port: &mut Port, listener: TcpListener) -> io::Result<EchoLoop> {
+        // An answer goes out at once. Connections inherit it, which saves a call for each.
+        SockRef::from(&listener).set_tcp_nodelay(true)?;
         let listener = port.attach(listener)?;
         port.submit(op::AcceptMulti::new(listener), ACCEPT);
         Ok(EchoLoop { listener, peers: Slab::new(), gone: 0, failing: false })
@@ -77,8 +80,6 @@ impl EchoLoop {
             port.submit(op::AcceptMulti::new(self.listener), ACCEPT);
         }
         let peer = port.attach(accepted)?;
-        // A peer that is gone already fails here and again, for good, in its first receive.
-        let _ = port.with_socket(peer, |socket| socket.set_tcp_nodelay(true))?;
         let token = Token(self.peers.insert(peer) as u64);
         port.submit(op::RecvPooled::new(peer), token);
         Ok(())

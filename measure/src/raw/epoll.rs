@@ -23,6 +23,8 @@ struct Connection {
 
 /// See [`super::Serve`].
 pub fn serve(listener: TcpListener, work: &Work) -> io::Result<()> {
+    // What is accepted inherits this.
+    sockopt::set_tcp_nodelay(&listener, true)?;
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     listener.set_nonblocking(true)?;
     epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN | EventFlags::ET)?;
@@ -60,7 +62,6 @@ fn accept_all(epoll: &OwnedFd, listener: &TcpListener, open: &mut Slab<Connectio
             Err(Errno::CONNABORTED | Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
         };
-        sockopt::set_tcp_nodelay(&socket, true)?;
         let entry = open.vacant_entry();
         let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(epoll, &socket, EventData::new_u64(entry.key() as u64), interest)?;

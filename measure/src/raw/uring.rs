@@ -24,6 +24,8 @@ struct Connection {
 
 /// See [`super::Serve`].
 pub fn serve(listener: TcpListener, work: &Work) -> io::Result<()> {
+    // What is accepted inherits this.
+    sockopt::set_tcp_nodelay(&listener, true)?;
     let mut open = Slab::with_capacity(work.connections.min(1 << 16));
     let mut ring = bare(work.entries(1))?;
     let served = echo(&mut ring, &listener, work, &mut open);
@@ -48,7 +50,6 @@ fn echo(ring: &mut IoUring, listener: &TcpListener, work: &Work, open: &mut Slab
             if completion.user_data() == LISTENER {
                 // SAFETY: the kernel has just made this descriptor for us.
                 let socket = unsafe { OwnedFd::from_raw_fd(result(completion.result())? as i32) };
-                sockopt::set_tcp_nodelay(&socket, true)?;
                 if !cqueue::more(completion.flags()) {
                     next.push(accept.clone());
                 }
