@@ -211,16 +211,17 @@ impl Entry {
     pub(crate) fn unlink(&mut self, slots: &mut Slots, index: u32) -> bool {
         let head = slots.head(index);
         let (lane, prev, next) = (head.lane, head.prev, head.next);
-        if next == index {
+        let is_last = next == index;
+        if is_last {
             self.lanes[lane as usize] = NONE;
             self.occupied &= !lane.bit();
-            return self.connecting || self.state != HandleState::Open;
+        } else {
+            if self.lanes[lane as usize] == index {
+                self.lanes[lane as usize] = next;
+            }
+            (slots.head_mut(prev).next, slots.head_mut(next).prev) = (next, prev);
         }
-        if self.lanes[lane as usize] == index {
-            self.lanes[lane as usize] = next;
-        }
-        (slots.head_mut(prev).next, slots.head_mut(next).prev) = (next, prev);
-        true
+        !is_last && lane != Lane::Free || self.connecting || self.state != HandleState::Open
     }
 
     /// The lanes that have operations, one [`bit`](Lane::bit) each.

@@ -628,8 +628,11 @@ impl Port {
         }
         (head.handle, head.kind, head.state) = (handle.index, Some(entry.kind), State::Started);
         match self.engine.start_on(slot, head, entry, pool) {
-            Some(Started::Pending) if head.lane != Lane::Free => {
-                entry.link_first(head, slot);
+            Some(Started::Pending) => {
+                match head.lane {
+                    Lane::Free => entry.link(slots, slot),
+                    _ => entry.link_first(head, slot),
+                }
                 self.with_system += 1;
             }
             // Over at once, it need not join its lane.
