@@ -211,8 +211,8 @@ impl Entry {
     pub(crate) fn unlink(&mut self, slots: &mut Slots, index: u32) -> bool {
         let head = slots.head(index);
         let (lane, prev, next) = (head.lane, head.prev, head.next);
-        let is_last = next == index;
-        if is_last {
+        let was_alone = next == index;
+        if was_alone {
             self.lanes[lane as usize] = NONE;
             self.occupied &= !lane.bit();
         } else {
@@ -221,7 +221,8 @@ impl Entry {
             }
             (slots.head_mut(prev).next, slots.head_mut(next).prev) = (next, prev);
         }
-        !is_last && lane != Lane::Free || self.connecting || self.state != HandleState::Open
+        // Nobody waits behind what has no order.
+        !was_alone && lane != Lane::Free || self.connecting || self.state != HandleState::Open
     }
 
     /// The lanes that have operations, one [`bit`](Lane::bit) each.

@@ -20,17 +20,19 @@ pub(crate) struct EchoLoop {
     gone: usize,
     /// The last accept failed, which has been reported.
     failing: bool,
+    /// A connection has shown that they inherit the listener's `TCP_NODELAY`.
+    inherited: bool,
 }
 
 impl EchoLoop {
     /// Begins to accept. From now on the port's completions belong to [`EchoLoop::complete`], except those with tokens
     /// of the caller's own, which are to be chosen from the upper half of the numbers, but not the last one.
     pub(crate) fn start(port: &mut Port, listener: TcpListener) -> io::Result<EchoLoop> {
-        // An answer goes out at once. Connections inherit it, which saves a call for each.
+        // An answer goes out at once. Most systems' connections inherit it, which saves a call for each.
         SockRef::from(&listener).set_tcp_nodelay(true)?;
         let listener = port.attach(listener)?;
         port.submit(op::AcceptMulti::new(listener), ACCEPT);
-        Ok(EchoLoop { listener, peers: Slab::new(), gone: 0, failing: false })
+        Ok(EchoLoop { listener, peers: Slab::new(), gone: 0, failing: false, inherited: false })
     }
 
     /// How many peers have come and gone.
@@ -80,6 +82,13 @@ impl EchoLoop {
             port.submit(op::AcceptMulti::new(self.listener), ACCEPT);
         }
         let peer = port.attach(accepted)?;
+        if !self.inherited {
+            // A peer that is gone already fails here and again, for good, in its first receive.
+            port.with_socket(peer, |socket| {
+                self.inherited = socket.tcp_nodelay().unwrap_or(false);
+                let _ = socket.set_tcp_nodelay(true);
+            })?;
+        }
         let token = Token(self.peers.insert(peer) as u64);
         port.submit(op::RecvPooled::new(peer), token);
         Ok(())

@@ -9,11 +9,20 @@ use socket2::{Domain, Socket, Type};
 use super::{Meter, epoll, uring};
 use crate::raw::ring;
 
-/// Drives the sockets until `meter` has had enough and nothing is under way any more.
-pub(super) fn drive<P>(active: &[&TcpStream], message: &[u8], meter: &mut Meter<'_, P>) -> io::Result<()> {
-    match ring::bare((2 * active.len() + 1).next_power_of_two() as u32) {
-        Ok(ring) => uring::drive(ring, active, message, meter),
-        Err(_) => epoll::drive(active, message, meter),
+/// Nothing: a ring or an epoll instance is made anew for each drive.
+pub(super) struct Queue;
+
+impl Queue {
+    pub(super) fn of(_active: &[&TcpStream]) -> io::Result<Queue> {
+        Ok(Queue)
+    }
+
+    /// Drives the sockets until `meter` has had enough and nothing is under way any more.
+    pub(super) fn drive<P>(&self, active: &[&TcpStream], message: &[u8], meter: &mut Meter<'_, P>) -> io::Result<()> {
+        match ring::bare((2 * active.len() + 1).next_power_of_two() as u32) {
+            Ok(ring) => uring::drive(ring, active, message, meter),
+            Err(_) => epoll::drive(active, message, meter),
+        }
     }
 }
 

@@ -32,16 +32,28 @@ struct Exchange {
     sending: bool,
 }
 
-/// Drives the sockets until `meter` has had enough and nothing is under way any more.
-pub(super) fn drive<P>(active: &[&TcpStream], message: &[u8], meter: &mut Meter<'_, P>) -> io::Result<()> {
-    let port = CompletionPort::new()?;
-    let mut load = Load { message: message.to_owned(), ignored: vec![0; message.len()], exchanges: Vec::new() };
-    let driven = load.exchange(&port, active, meter);
-    if driven.is_err() {
-        // The system may still write to the memory of calls that are under way.
-        mem::forget(load);
+/// The completion port that the sockets have joined, each with its place for a key. They cannot join another.
+pub(super) struct Queue(CompletionPort);
+
+impl Queue {
+    pub(super) fn of(active: &[&TcpStream]) -> io::Result<Queue> {
+        let port = CompletionPort::new()?;
+        for (place, socket) in active.iter().enumerate() {
+            port.join(socket.as_raw_socket() as usize, place)?;
+        }
+        Ok(Queue(port))
     }
-    driven
+
+    /// Drives the sockets, always the same, until `meter` has had enough and nothing is under way any more.
+    pub(super) fn drive<P>(&self, active: &[&TcpStream], message: &[u8], meter: &mut Meter<'_, P>) -> io::Result<()> {
+        let mut load = Load { message: message.to_owned(), ignored: vec![0; message.len()], exchanges: Vec::new() };
+        let driven = load.exchange(&self.0, active, meter);
+        if driven.is_err() {
+            // The system may still write to the memory of calls that are under way.
+            mem::forget(load);
+        }
+        driven
+    }
 }
 
 struct Load {
@@ -61,7 +73,6 @@ impl Load {
     ) -> io::Result<()> {
         let mut replied = Vec::new();
         for (place, socket) in active.iter().enumerate() {
-            port.join(socket.as_raw_socket() as usize, place)?;
             let (receive, send) = (OVERLAPPED::default(), OVERLAPPED::default());
             let (socket, began) = (socket.as_raw_socket() as SOCKET, Instant::now());
             let exchange = Exchange { receive, send, socket, began, sent: 0, received: 0, sending: false };

@@ -596,8 +596,8 @@ impl Uring {
         bell.drain();
         if self.has_eventfds {
             // Where the work comes from a write to an eventfd, the kernel may not write another from within, and does it
-            // later; of a registration, since 6.11, once only (io_uring/eventfd.c there sets `IO_EVENTFD_OP_SIGNAL_BIT`,
-            // and nobody clears it). A new registration begins anew. There may be none, when the last one failed.
+            // later; of a registration once only (its io_uring/eventfd.c sets `IO_EVENTFD_OP_SIGNAL_BIT`, and nothing
+            // clears it; seen on 6.18). A new registration begins anew. There may be none, when the last one failed.
             let _ = self.ring.submitter().unregister_eventfd();
             self.ring.submitter().register_eventfd(bell.fd().as_raw_fd())?;
         }
