@@ -80,9 +80,10 @@ pub(crate) enum Sleep {
     /// A wait of its own: the waker ends it.
     Here = 1,
     /// Its user's loop, on the descriptor that the port has for that: the bell ends it, if there is one.
-    Elsewhere = 2,
+    Elsewhere = ELSEWHERE,
 }
 
+const ELSEWHERE: u8 = 2;
 /// No [`Sleep`].
 const AWAKE: u8 = 0;
 
@@ -96,6 +97,7 @@ pub(crate) struct Inbox {
     /// `AWAKE`, or a [`Sleep`].
     sleep: AtomicU8,
     waker: Waker,
+    /// See [`Inbox::bell`].
     bell: OnceLock<Waker>,
 }
 
@@ -114,7 +116,8 @@ impl Inbox {
         &self.waker
     }
 
-    /// What wakes a port that sleeps elsewhere, where the backend has put it: its waker does not, or late.
+    /// What wakes a port that sleeps elsewhere. Empty, unless its backend has put something here because the waker would not
+    /// wake it, or late.
     #[cfg(target_os = "linux")]
     pub(crate) fn bell(&self) -> &OnceLock<Waker> {
         &self.bell
@@ -138,18 +141,18 @@ impl Inbox {
         }
         drop(mailbox);
         if self.sleep.load(SeqCst) != AWAKE {
-            self.end(self.sleep.swap(AWAKE, SeqCst));
+            self.end_sleep();
         }
         Ok(())
     }
 
-    fn end(&self, sleep: u8) {
-        if sleep == AWAKE {
-            // Somebody else has just ended it.
-            return;
+    /// Wakes the port, unless somebody else has just done so.
+    fn end_sleep(&self) {
+        match self.sleep.swap(AWAKE, SeqCst) {
+            AWAKE => {}
+            ELSEWHERE => self.bell.get().unwrap_or(&self.waker).wake(),
+            _ => self.waker.wake(),
         }
-        let bell = self.bell.get().filter(|_| sleep == Sleep::Elsewhere as u8);
-        bell.unwrap_or(&self.waker).wake();
     }
 
     /// Moves all mail into `into` once that is empty (mail keeps its order); both keep their memory.

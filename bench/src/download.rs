@@ -69,6 +69,7 @@ pub(crate) fn download<P>(
             let (wall, last, after) = (start.elapsed(), progress.taken.load(SeqCst), probe()?);
             io::Result::Ok(((last - first) as f64 / size as f64, wall, (before, after)))
         })();
+        // Also where the probe has failed.
         progress.over.store(true, SeqCst);
         let mut latencies = Histogram::new(3).map_err(io::Error::other)?;
         for client in clients {
