@@ -205,24 +205,28 @@ impl Entry {
         self.occupied |= head.lane.bit();
     }
 
-    /// Takes slot `index` out of its lane; true when something may have waited for that: the next of its lane, what waits
-    /// for a connect, a close.
+    /// True when something may wait for the operation in slot `index` to leave its lane: the next one there, what waits for
+    /// a connect, a close.
     #[inline(always)]
-    pub(crate) fn unlink(&mut self, slots: &mut Slots, index: u32) -> bool {
+    pub(crate) fn is_waited_for(&self, head: &Head, index: u32) -> bool {
+        // Nobody waits behind what has no order.
+        head.lane != Lane::Free && head.next != index || self.connecting || self.state != HandleState::Open
+    }
+
+    /// Takes slot `index` out of its lane.
+    #[inline(always)]
+    pub(crate) fn unlink(&mut self, slots: &mut Slots, index: u32) {
         let head = slots.head(index);
         let (lane, prev, next) = (head.lane, head.prev, head.next);
-        let was_alone = next == index;
-        if was_alone {
+        if next == index {
             self.lanes[lane as usize] = NONE;
             self.occupied &= !lane.bit();
-        } else {
-            if self.lanes[lane as usize] == index {
-                self.lanes[lane as usize] = next;
-            }
-            (slots.head_mut(prev).next, slots.head_mut(next).prev) = (next, prev);
+            return;
         }
-        // Nobody waits behind what has no order.
-        !was_alone && lane != Lane::Free || self.connecting || self.state != HandleState::Open
+        if self.lanes[lane as usize] == index {
+            self.lanes[lane as usize] = next;
+        }
+        (slots.head_mut(prev).next, slots.head_mut(next).prev) = (next, prev);
     }
 
     /// The lanes that have operations, one [`bit`](Lane::bit) each.

@@ -448,7 +448,7 @@ impl Port {
     // an iterator would borrow the port that its user submits to
     // Inlined, so that a completion stays in registers: returned in memory it would be read back in other pieces than it was
     // written in, and wait for that.
-    #[inline]
+    #[inline(always)]
     pub fn next(&mut self) -> Option<Completion> {
         if self.handed_out >= BUDGET {
             cold_path();
@@ -475,13 +475,14 @@ impl Port {
                 continue;
             } else {
                 let event = self.engine.advance(&mut self.core)?;
-                if self.is_over(event) {
-                    return Some(self.finish(event.slot(), event.outcome));
+                if let Some(completion) = self.finish(event) {
+                    return Some(completion);
                 }
-                let event = self.settle(event);
-                self.run_starts();
-                let Some(event) = event else { continue };
-                event
+                cold_path();
+                match self.settle_now(event) {
+                    None => continue,
+                    Some(event) => event,
+                }
             };
             return Some(self.complete(event));
         }
@@ -763,6 +764,14 @@ impl Port {
         self.run_starts();
     }
 
+    /// As `settle`, with the starts.
+    #[inline(never)]
+    fn settle_now(&mut self, event: Event) -> Option<Event> {
+        let event = self.settle(event);
+        self.run_starts();
+        event
+    }
+
     /// Goes on with an operation, or concludes it.
     #[inline(always)]
     fn settle_one(&mut self, event: Event) -> Option<Event> {
@@ -898,7 +907,9 @@ impl Port {
             outcome = entry.truth(&head.raw, outcome);
         }
         outcome = conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
-        if entry.unlink(slots, slot) {
+        let waited_for = entry.is_waited_for(slots.head(slot), slot);
+        entry.unlink(slots, slot);
+        if waited_for {
             cold_path();
             self.start_next(slot);
         }
@@ -1081,21 +1092,31 @@ impl Port {
         Some(Duration::from_nanos(wake.saturating_sub(now)))
     }
 
-    /// True when an event is that of an operation on no handle: it is the last one, after which nothing goes on.
+    /// Settles and completes an event at once, in the usual case: its operation goes on by itself, or has got all that it
+    /// was to, and nothing is to be seen to after it. `None`: it is another case, and nothing was done.
     #[inline(always)]
-    fn is_over(&self, event: Event) -> bool {
-        self.core.slots.head(event.slot()).handle == NONE
-    }
-
-    /// Concludes and completes such an operation at once.
-    #[inline(always)]
-    fn finish(&mut self, slot: u32, outcome: Outcome) -> Completion {
-        let Core { slots, pool, .. } = &mut self.core;
-        let parts = slots.parts(slot);
-        let outcome = conclude(parts.0, &mut self.wheel, &mut self.starved, slot, outcome);
-        self.with_system -= 1;
+    fn finish(&mut self, event: Event) -> Option<Completion> {
+        let (slot, more, outcome) = event.parts();
+        let Core { slots, handles, pool, .. } = &mut self.core;
+        let head = slots.head(slot);
+        if outcome.is_error() || head.has_loose_ends() {
+            return None;
+        }
+        if !more {
+            if may_go_on(head, outcome) {
+                return None;
+            }
+            if head.handle != NONE {
+                let entry = handles.entry_mut(head.handle);
+                if outcome.is_empty() || entry.is_waited_for(head, slot) {
+                    return None;
+                }
+                entry.unlink(slots, slot);
+            }
+            self.with_system -= 1;
+        }
         self.handed_out += 1;
-        completion(Event::last(slot, outcome), parts, pool, &self.engine)
+        Some(completion(event, slots.parts(slot), pool, &self.engine))
     }
 
     /// Makes the completion of an event that was settled.

@@ -30,7 +30,8 @@ impl Ready {
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Event> {
-        let first = self.first.take()?;
+        let first = self.first?;
+        self.first = None;
         if !self.others.is_empty() {
             self.first = self.others.pop_front();
         }

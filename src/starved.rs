@@ -22,7 +22,7 @@ impl Starved {
     /// True when nobody waits, nor tries again.
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {
-        self.plain.is_idle() && self.named.is_idle()
+        self.plain.claims() + self.named.claims() == 0
     }
 
     /// The line that an operation stands in.
@@ -46,9 +46,10 @@ impl Line {
         self.waiting.is_empty()
     }
 
+    /// Those that wait or try again.
     #[inline]
-    fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.trying == 0
+    fn claims(&self) -> usize {
+        self.waiting.len() + self.trying
     }
 
     /// True when a receive without a number has to wait, because those with one come first.

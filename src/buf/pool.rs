@@ -80,6 +80,12 @@ impl Pool {
         self.named.get_or_init(|| Pool::behind(size_of::<Sender>(), self.buffers, self.size))
     }
 
+    /// The same, unless nobody has asked for it yet.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn named_if_made(&self) -> Option<&Rc<Pool>> {
+        self.named.get()
+    }
+
     /// The pool that an operation takes from: this one, or that of buffers with names.
     #[inline]
     pub(crate) fn of<'a>(self: &'a Rc<Self>, raw: &RawOp) -> &'a Rc<Pool> {

@@ -26,6 +26,7 @@ pub(crate) fn tests() -> Vec<Case> {
         each_backend: [
             a_cancel_through_a_full_queue_lets_the_operation_end,
             a_cancel_that_finds_nothing_is_repeated,
+            a_count_that_looks_like_readiness_is_a_count,
             a_short_datagram_does_not_mean_drained,
             an_edge_may_stand_for_many_connections,
         ],
@@ -62,6 +63,10 @@ const TRAPS: &[Trap] = &[
             "c03::what_is_opened_after_it_was_given_up_is_closed",
             "c03::what_nobody_took_from_a_dropped_port_is_closed",
         ],
+    ),
+    (
+        "a count of bytes is taken for what a poll reports",
+        &["traps::a_count_that_looks_like_readiness_is_a_count"],
     ),
     ("a cancelled pooled receive keeps its buffer", &["c03::a_cancelled_receive_gives_its_pool_buffer_back"]),
     (
@@ -160,6 +165,49 @@ fn register(port: &mut Port, handle: Handle) {
 fn close(port: &mut Port, handle: Handle) {
     port.submit(op::Close::new(handle), Token(0));
     one(port).unpack::<op::Close>().expect("close");
+}
+
+/// A ring ends a poll for writing with `POLLRDHUP` where nothing can be written yet. As a number that is 8192.
+fn a_count_that_looks_like_readiness_is_a_count(backend: Backend) {
+    const COUNT: usize = 8192;
+    for (flavour, builder) in flavours(backend) {
+        let mut port = builder.pool(2, COUNT).build().expect("a port");
+        let (near, far) = udp_pair();
+        let conn = port.attach(near).expect("attach");
+        let file = port.attach(tempfile::tempfile().expect("a file")).expect("attach");
+        let bytes = pattern(1, COUNT);
+
+        port.submit(op::WriteAt::new(file, bytes.clone(), 0), Token(0));
+        let (written, bytes) = one(&mut port).unpack::<op::WriteAt<Vec<u8>>>();
+        assert_eq!(written.expect("written"), COUNT, "{flavour}");
+        port.submit(op::ReadAt::new(file, vec![0; COUNT], 0), Token(0));
+        let (read, buf) = one(&mut port).unpack::<op::ReadAt<Vec<u8>>>();
+        assert_eq!(read.expect("read"), COUNT, "{flavour}");
+        assert_piece(&buf, 1, 0);
+
+        port.submit(op::Send::new(conn, bytes), Token(0));
+        let (sent, bytes) = one(&mut port).unpack::<op::Send<Vec<u8>>>();
+        assert_eq!(sent.expect("sent"), COUNT, "{flavour}");
+        far.send(&bytes).expect("send");
+        port.submit(op::Recv::new(conn, vec![0; COUNT]), Token(0));
+        let (received, buf) = one(&mut port).unpack::<op::Recv<Vec<u8>>>();
+        assert_eq!(received.expect("received"), COUNT, "{flavour}");
+        assert_piece(&buf, 1, 0);
+        far.send(&bytes).expect("send");
+        port.submit(op::RecvPooled::new(conn), Token(0));
+        let buf = one(&mut port).unpack::<op::RecvPooled>().expect("received");
+        assert_eq!(buf.len(), COUNT, "{flavour}");
+        assert_piece(&buf, 1, 0);
+
+        // With the name that is in front of it, which a ring counts, too, one of these is as long as that.
+        port.submit(op::RecvFromPooledMulti::new(conn), Token(0));
+        for len in COUNT - 300..=COUNT {
+            far.send(&bytes[..len]).expect("send");
+            let (buf, _) = one(&mut port).unpack::<op::RecvFromPooledMulti>().expect("received");
+            assert_eq!(buf.len(), len, "{flavour}");
+            assert_piece(&buf, 1, 0);
+        }
+    }
 }
 
 /// What the kernel is about to start over, or has just done in a thread of its own, is found by no cancel until the port

@@ -37,14 +37,18 @@ use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
 use pool_ring::{NAMED, PoolRing};
 use probe::Probe;
 use std::collections::VecDeque;
+use std::hint::cold_path;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// User data that is no slot's: the waker's, and with this bit a cancel of the slot in the lower half.
+/// User data that is not just a slot: the waker's; with these bits that of a cancel, or of a poll for what is then performed,
+/// of the slot in the lower half.
 const WAKER: u64 = u64::MAX;
 const CANCEL: u64 = 1 << 32;
+const POLL: u64 = 1 << 33;
 
 /// "Interrupted", as the kernel calls it inside; io_uring lets it out of an open.
 const ERESTARTSYS: i32 = 512;
@@ -333,7 +337,7 @@ impl Uring {
                     // The listener of a Unix socket is full: no readiness will tell when it no longer is.
                     return Started::Done(outcome);
                 }
-                self.push(entry::poll(fd, direction).user_data(u64::from(slot)));
+                self.push_poll(slot, fd, direction);
             }
             Plan::Pool => {
                 if let Err(error) = self.blocking.submit(slot, raw, fd) {
@@ -389,19 +393,25 @@ impl Uring {
         if self.plan(&head.raw, kind) == Plan::Pool {
             return if self.blocking.cancel(slot) { Cancelled::Done } else { Cancelled::Pending };
         }
-        self.push_cancel(slot);
+        self.push_cancel(slot, head.polled);
         Cancelled::Pending
     }
 
-    fn push_cancel(&mut self, slot: u32) {
+    fn push_cancel(&mut self, slot: u32, polled: bool) {
         let slot = u64::from(slot);
-        self.push(opcode::AsyncCancel::new(slot).build().user_data(CANCEL | slot));
+        let named = if polled { POLL | slot } else { slot };
+        self.push(opcode::AsyncCancel::new(named).build().user_data(CANCEL | slot));
+    }
+
+    fn push_poll(&mut self, slot: u32, fd: RawFd, direction: Direction) {
+        self.push(entry::poll(fd, direction).user_data(POLL | u64::from(slot)));
     }
 
     pub(crate) fn wait(&mut self, core: &mut Core, timeout: Option<Duration>) -> io::Result<()> {
         while let Some(slot) = self.unfound.pop() {
-            if core.slots.head(slot).state == State::Cancelling {
-                self.push_cancel(slot);
+            let head = core.slots.head(slot);
+            if head.state == State::Cancelling {
+                self.push_cancel(slot, head.polled);
             }
         }
         if !self.backlog.is_empty() {
@@ -411,28 +421,29 @@ impl Uring {
         self.enter(timeout, true)
     }
 
+    // The usual case keeps nothing across a call, so that it is a few instructions in a row.
     #[inline]
     pub(crate) fn advance(&mut self, core: &mut Core) -> Option<Event> {
-        if let Some(event) = self.extra.pop_front() {
-            return Some(event);
+        if !self.extra.is_empty() {
+            cold_path();
+            return self.extra.pop_front();
         }
-        loop {
-            let completion = self.ring.completion().next()?;
-            match completion.user_data() {
-                WAKER => {
-                    if !cqueue::more(completion.flags()) {
-                        self.inbox.waker().drain();
-                        self.listen_to_waker();
-                    }
-                }
-                data if data & CANCEL != 0 => self.cancel_answered(core, data as u32, completion.result()),
-                slot => {
-                    if let Some(event) = self.completed(core, slot as u32, completion.result(), completion.flags()) {
-                        return Some(event);
-                    }
-                }
-            }
+        let completion = self.ring.completion().next()?;
+        match usual(&core.pool, &completion) {
+            None => self.advance_slowly(core, completion),
+            event => event,
         }
+    }
+
+    /// The rest of that, from a completion that is not a usual one.
+    #[inline(never)]
+    fn advance_slowly(&mut self, core: &mut Core, mut completion: cqueue::Entry) -> Option<Event> {
+        let mut event = self.completed(core, &completion);
+        while event.is_none() {
+            completion = self.ring.completion().next()?;
+            event = usual(&core.pool, &completion).or_else(|| self.completed(core, &completion));
+        }
+        event
     }
 
     /// The kernel does not find an operation that it is about to start over (its object became ready
@@ -446,17 +457,29 @@ impl Uring {
         }
     }
 
-    /// A completion of the operation in `slot`; `None`: it goes on.
-    #[inline]
-    fn completed(&mut self, core: &mut Core, slot: u32, result: i32, flags: u32) -> Option<Event> {
-        let head = core.slots.head(slot);
-        if head.polled {
+    /// A completion that is not a usual one; `None`: that of no operation, or of one that goes on unseen.
+    fn completed(&mut self, core: &mut Core, completion: &cqueue::Entry) -> Option<Event> {
+        let (data, result, flags) = (completion.user_data(), completion.result(), completion.flags());
+        if data == WAKER {
+            if !cqueue::more(flags) {
+                self.inbox.waker().drain();
+                self.listen_to_waker();
+            }
+            return None;
+        }
+        let slot = data as u32;
+        if data & CANCEL != 0 {
+            self.cancel_answered(core, slot, result);
+            return None;
+        }
+        if data & POLL != 0 {
             return self.polled(core, slot, result);
         }
+        let is_poll = matches!(core.slots.head(slot).raw, RawOp::Ready { .. });
         let outcome = match cqueue::buffer_select(flags) {
-            None if result == HALF_CLOSED && matches!(head.raw, RawOp::Ready { .. }) => Outcome::error(libc::EAGAIN),
-            None if result >= 0 => Outcome::done(result as usize),
             Some(index) => picked(core, slot, index, result),
+            None if result == HALF_CLOSED && is_poll => Outcome::error(libc::EAGAIN),
+            None if result >= 0 => Outcome::done(result as usize),
             None => match self.again_after(core, slot, -result) {
                 Started::Done(outcome) => outcome,
                 Started::Pending => return None,
@@ -495,11 +518,10 @@ impl Uring {
         head.polled = true;
         let direction = if head.raw.lane().is_write() { Direction::Write } else { Direction::Read };
         let fd = core.handles.entry(head.handle).raw();
-        self.push(entry::poll(fd, direction).user_data(u64::from(slot)));
+        self.push_poll(slot, fd, direction);
     }
 
     /// The poll of an operation that the ring cannot do itself has ended.
-    #[cold]
     fn polled(&mut self, core: &mut Core, slot: u32, result: i32) -> Option<Event> {
         if result < 0 {
             return Some(Event::last(slot, Outcome::error(-result)));
@@ -615,39 +637,52 @@ fn is_local(scratch: *const crate::scratch::Scratch) -> bool {
     unsafe { scratch.as_ref() }.is_some_and(|scratch| scratch.family() == libc::AF_UNIX)
 }
 
-/// The kernel has picked a buffer of the pool for this result.
-#[inline]
-fn picked(core: &Core, slot: u32, index: u16, result: i32) -> Outcome {
-    if index >= core.pool.buffers() {
-        return picked_named(core, slot, index & !NAMED, result);
+/// What most completions are: that of a slot's operation with a count, perhaps of bytes in a buffer of a pool.
+#[inline(always)]
+fn usual(pool: &Rc<Pool>, completion: &cqueue::Entry) -> Option<Event> {
+    let (result, flags) = (completion.result(), completion.flags());
+    let slot = u32::try_from(completion.user_data()).ok()?;
+    let count = usize::try_from(result).ok()?;
+    let outcome = match cqueue::buffer_select(flags) {
+        None if result == HALF_CLOSED => return None,
+        None => Outcome::done(count),
+        Some(place) => {
+            let (pool, front, index) = match place & NAMED {
+                0 => (pool, 0, place),
+                _ => (pool.named_if_made()?, size_of::<Sender>(), place & !NAMED),
+            };
+            if count <= front {
+                return None;
+            }
+            pool.was_taken(index);
+            Outcome::in_buffer(count - front, index)
+        }
+    };
+    Some(Event::new(slot, cqueue::more(flags), outcome))
+}
+
+/// The kernel has picked a buffer of a pool for a result without any bytes.
+fn picked(core: &Core, slot: u32, place: u16, result: i32) -> Outcome {
+    if place & NAMED != 0 {
+        return picked_named(core, slot, place & !NAMED, result);
     }
-    core.pool.was_taken(index);
-    if result > 0 {
-        return Outcome::in_buffer(result as usize, index);
-    }
-    core.pool.give_back(index);
+    core.pool.was_taken(place);
+    core.pool.give_back(place);
     if result == 0 { Outcome::done(0) } else { Outcome::error(-result) }
 }
 
-/// The same of a buffer with a name, which the result covers, too.
-#[inline(never)]
+/// The same of a buffer with a name, which the result covers, too: it may be that of an empty datagram.
 fn picked_named(core: &Core, slot: u32, index: u16, result: i32) -> Outcome {
     let (pool, head) = (core.pool.named(), core.slots.head(slot));
     pool.was_taken(index);
     let entry = core.handles.entry(head.handle);
     // SAFETY: the kernel has written the name, and let go of the buffer.
     let sender = unsafe { &*pool.sender(index) };
-    match usize::try_from(result).map(|covered| covered.saturating_sub(size_of::<Sender>())) {
-        Ok(n) if n > 0 || is_datagram(entry.fd(), entry.kind, sender) => Outcome::in_buffer(n, index),
-        Ok(_) => {
-            pool.give_back(index);
-            Outcome::done(0)
-        }
-        Err(_) => {
-            pool.give_back(index);
-            Outcome::error(-result)
-        }
+    if result >= 0 && is_datagram(entry.fd(), entry.kind, sender) {
+        return Outcome::in_buffer(0, index);
     }
+    pool.give_back(index);
+    if result >= 0 { Outcome::done(0) } else { Outcome::error(-result) }
 }
 
 /// What a multishot receive reads of a header.
