@@ -193,7 +193,7 @@ impl Pool {
     #[inline]
     pub(crate) fn lend(self: Rc<Self>, index: u16, len: usize) -> PoolBuf {
         assert!(len <= self.size);
-        PoolBuf { home: Some(self), len: len as u32, index }
+        PoolBuf { home: Some(self), filled: Filled::new(index, len) }
     }
 }
 
@@ -230,8 +230,26 @@ impl Pool {
 pub struct PoolBuf {
     /// `None`: an empty buffer that came from nowhere (an end of stream takes no buffer).
     home: Option<Rc<Pool>>,
-    len: u32,
-    index: u16,
+    filled: Filled,
+}
+
+/// Which buffer, above the length of what is in it. One word, so that a `PoolBuf` is two and is handed on in registers: what
+/// is written to memory in parts and read back as a whole waits for that.
+#[derive(Clone, Copy)]
+struct Filled(u64);
+
+impl Filled {
+    fn new(index: u16, len: usize) -> Filled {
+        Filled(u64::from(index) << 32 | u64::from(len as u32))
+    }
+
+    fn index(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
+
+    fn len(self) -> usize {
+        self.0 as u32 as usize
+    }
 }
 
 impl PoolBuf {
@@ -240,14 +258,14 @@ impl PoolBuf {
         match &self.home {
             // SAFETY: a receive has written the name (mapped memory is zeroed), and this value is the only owner of the
             // buffer and of what is in front of it.
-            Some(home) if home.front > 0 => unsafe { (*home.sender(self.index)).address() },
+            Some(home) if home.front > 0 => unsafe { (*home.sender(self.filled.index())).address() },
             _ => unnamed(),
         }
     }
 
     /// What an end of stream is reported with.
     pub(crate) fn empty() -> PoolBuf {
-        PoolBuf { home: None, len: 0, index: 0 }
+        PoolBuf { home: None, filled: Filled::new(0, 0) }
     }
 }
 
@@ -257,14 +275,14 @@ impl Deref for PoolBuf {
     fn deref(&self) -> &[u8] {
         // SAFETY: `len` bytes from the address on are initialized (mapped memory is zeroed, and a
         // receive has written them), and this value is the only owner of the buffer.
-        unsafe { std::slice::from_raw_parts(self.stable_ptr(), self.len as usize) }
+        unsafe { std::slice::from_raw_parts(self.stable_ptr(), self.filled.len()) }
     }
 }
 
 impl DerefMut for PoolBuf {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as for `deref`; `&mut self` makes it exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.stable_mut_ptr(), self.len as usize) }
+        unsafe { std::slice::from_raw_parts_mut(self.stable_mut_ptr(), self.filled.len()) }
     }
 }
 
@@ -273,13 +291,13 @@ unsafe impl IoBuf for PoolBuf {
     #[inline]
     fn stable_ptr(&self) -> *const u8 {
         match &self.home {
-            Some(home) => home.address(self.index),
+            Some(home) => home.address(self.filled.index()),
             None => std::ptr::NonNull::dangling().as_ptr(),
         }
     }
     #[inline]
     fn initialized(&self) -> usize {
-        self.len as usize
+        self.filled.len()
     }
 }
 
@@ -292,7 +310,7 @@ unsafe impl IoBufMut for PoolBuf {
         self.home.as_ref().map_or(0, |home| home.size)
     }
     unsafe fn filled(&mut self, len: usize) {
-        self.len = len as u32;
+        self.filled = Filled::new(self.filled.index(), len);
     }
 }
 
@@ -300,14 +318,14 @@ impl Drop for PoolBuf {
     #[inline]
     fn drop(&mut self) {
         if let Some(home) = &self.home {
-            home.give_back(self.index);
+            home.give_back(self.filled.index());
         }
     }
 }
 
 impl fmt::Debug for PoolBuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PoolBuf").field("index", &self.index).field("len", &self.len).finish()
+        f.debug_struct("PoolBuf").field("index", &self.filled.index()).field("len", &self.filled.len()).finish()
     }
 }
 

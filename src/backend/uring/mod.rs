@@ -57,6 +57,9 @@ const ERESTARTSYS: i32 = 512;
 /// does so again at once.
 const HALF_CLOSED: i32 = libc::POLLRDHUP as i32;
 
+/// A completion of the ring's: user data, result and flags.
+type Answer = (u64, i32, u32);
+
 /// How an operation is carried.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plan {
@@ -428,20 +431,25 @@ impl Uring {
             cold_path();
             return self.extra.pop_front();
         }
-        let completion = self.ring.completion().next()?;
-        match usual(&core.pool, &completion) {
-            None => self.advance_slowly(core, completion),
+        let answer = self.next_answer()?;
+        match usual(&core.pool, answer) {
+            None => self.advance_slowly(core, answer),
             event => event,
         }
     }
 
-    /// The rest of that, from a completion that is not a usual one.
+    #[inline(always)]
+    fn next_answer(&mut self) -> Option<Answer> {
+        self.ring.completion().next().map(|entry| (entry.user_data(), entry.result(), entry.flags()))
+    }
+
+    /// The rest of that, from an answer that is not a usual one.
     #[inline(never)]
-    fn advance_slowly(&mut self, core: &mut Core, mut completion: cqueue::Entry) -> Option<Event> {
-        let mut event = self.completed(core, &completion);
+    fn advance_slowly(&mut self, core: &mut Core, mut answer: Answer) -> Option<Event> {
+        let mut event = self.completed(core, answer);
         while event.is_none() {
-            completion = self.ring.completion().next()?;
-            event = usual(&core.pool, &completion).or_else(|| self.completed(core, &completion));
+            answer = self.next_answer()?;
+            event = usual(&core.pool, answer).or_else(|| self.completed(core, answer));
         }
         event
     }
@@ -457,9 +465,8 @@ impl Uring {
         }
     }
 
-    /// A completion that is not a usual one; `None`: that of no operation, or of one that goes on unseen.
-    fn completed(&mut self, core: &mut Core, completion: &cqueue::Entry) -> Option<Event> {
-        let (data, result, flags) = (completion.user_data(), completion.result(), completion.flags());
+    /// An answer that is not a usual one; `None`: that of no operation, or of one that goes on unseen.
+    fn completed(&mut self, core: &mut Core, (data, result, flags): Answer) -> Option<Event> {
         if data == WAKER {
             if !cqueue::more(flags) {
                 self.inbox.waker().drain();
@@ -637,11 +644,10 @@ fn is_local(scratch: *const crate::scratch::Scratch) -> bool {
     unsafe { scratch.as_ref() }.is_some_and(|scratch| scratch.family() == libc::AF_UNIX)
 }
 
-/// What most completions are: that of a slot's operation with a count, perhaps of bytes in a buffer of a pool.
+/// What most answers are: that of a slot's operation with a count, perhaps of bytes in a buffer of a pool.
 #[inline(always)]
-fn usual(pool: &Rc<Pool>, completion: &cqueue::Entry) -> Option<Event> {
-    let (result, flags) = (completion.result(), completion.flags());
-    let slot = u32::try_from(completion.user_data()).ok()?;
+fn usual(pool: &Rc<Pool>, (data, result, flags): Answer) -> Option<Event> {
+    let slot = u32::try_from(data).ok()?;
     let count = usize::try_from(result).ok()?;
     let outcome = match cqueue::buffer_select(flags) {
         None if result == HALF_CLOSED => return None,
