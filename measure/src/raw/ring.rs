@@ -30,6 +30,8 @@ pub fn enter(ring: &IoUring, completions: usize) -> io::Result<()> {
 /// # Safety
 ///
 /// What the entry points to stays valid, and untouched, until its completion.
+// Inlined, so that an entry is written where it is to be: read back as a whole it would wait for its parts.
+#[inline(always)]
 pub unsafe fn push(queue: &mut squeue::SubmissionQueue<'_>, entry: &squeue::Entry) -> io::Result<()> {
     // SAFETY: promised by the caller.
     unsafe { queue.push(entry) }.map_err(|_| io::Error::other("the submission queue is full"))
