@@ -54,7 +54,7 @@ const CAUSES: &[Cause] = &[
         who: &["anyport, io_uring"],
         with: &["by hand, io_uring multishot"],
         why: "Both loops make the same calls, and few datagrams have come by the time of each. By samples of the processor \
-              (perf record -e cpu-clock), Anyport is a tenth of the time outside of the kernel, the loop by hand 4 %, which is \
+              (perf record -e cpu-clock), Anyport is 7 % of the time outside of the kernel, the loop by hand 2 %, which is \
               all of the difference: a wait, and a completion that owns its buffer and brings the sender's address as a \
               value, where the loop by hand does not look at it.",
     },
@@ -78,8 +78,8 @@ const CAUSES: &[Cause] = &[
         cell: "file: random reads of 4096 B from the page cache",
         who: &["anyport, io_uring"],
         with: &["by hand, io_uring"],
-        why: "By samples of the processor (perf record -e cpu-clock), Anyport is 5 % of a read outside of the kernel, the loop by \
-              hand 2 %, which is more than half of the difference: it has a read to submit, order, settle and complete, \
+        why: "By samples of the processor (perf record -e cpu-clock), Anyport is 6 % of a read outside of the kernel, the loop by \
+              hand 1 %, which is all of the difference: it has a read to submit, order, settle and complete, \
               where the loop by hand has the number of a buffer.",
     },
     Cause {
