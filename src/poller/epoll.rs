@@ -53,6 +53,7 @@ impl Epoll {
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn wait(&self, events: &mut Vec<Event>, room: usize, timeout: Option<Duration>) -> io::Result<Woken> {
         let mut waiter = only_waiter(&self.waiter)?;
         let mut woken = Woken::Done;

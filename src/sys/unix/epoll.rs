@@ -20,6 +20,7 @@ impl Waiter {
     ///
     /// # Errors
     /// The system's; `Interrupted` when a signal handler ran.
+    #[inline]
     pub(crate) fn wait(
         &mut self,
         epoll: impl AsFd,
@@ -48,10 +49,12 @@ impl Waiter {
     }
 }
 
-/// epoll_pwait2(2) where a time in nanoseconds is needed, else epoll_wait(2), in milliseconds rounded up.
+/// epoll_wait(2), whose time-out the kernel need not fetch from memory, if its milliseconds can tell the time exactly;
+/// else epoll_pwait2(2), which takes nanoseconds; where that call is missing, epoll_wait(2) and milliseconds rounded up.
 ///
 /// # Safety
 /// `buffer` is valid for writes of `room` events.
+#[inline]
 unsafe fn wait(
     epoll: RawFd,
     buffer: *mut libc::epoll_event,
@@ -60,7 +63,7 @@ unsafe fn wait(
     precise: bool,
 ) -> libc::c_long {
     match timeout {
-        Some(time) if precise && !time.is_zero() => {
+        Some(time) if precise && !fits_millis(time) => {
             let time = libc::timespec {
                 tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
                 tv_nsec: time.subsec_nanos() as libc::c_long,
@@ -76,6 +79,11 @@ unsafe fn wait(
             libc::c_long::from(unsafe { libc::epoll_wait(epoll, buffer, room, millis) })
         }
     }
+}
+
+/// Whether [`millis`] is exact.
+fn fits_millis(time: Duration) -> bool {
+    time.subsec_nanos().is_multiple_of(1_000_000) && time.as_secs() < i32::MAX as u64 / 1000
 }
 
 /// Rounded up, so that a wait never ends before its time.
@@ -96,5 +104,19 @@ mod tests {
         assert_eq!(millis(Duration::new(3, 999_000_001)), 4000);
         assert_eq!(millis(Duration::new(3, 1_000_000)), 3001);
         assert_eq!(millis(Duration::MAX), i32::MAX);
+    }
+
+    #[test]
+    fn a_time_fits_milliseconds_if_they_tell_it_exactly() {
+        for (time, fits) in [
+            (Duration::ZERO, true),
+            (Duration::from_millis(2_147_482_999), true),
+            (Duration::from_nanos(1_000_001), false),
+            (Duration::from_secs(2_147_484), false), // epoll_wait(2) ends after 24 days
+            (Duration::MAX, false),
+        ] {
+            assert_eq!(fits_millis(time), fits, "{time:?}");
+            assert!(!fits || Duration::from_millis(millis(time) as u64) == time, "{time:?}");
+        }
     }
 }
