@@ -18,24 +18,38 @@ const BY_HAND: Against = Against { place: 0, number: Number::Rate };
 /// Timers that are armed all the time.
 pub const STANDING: usize = 100_000;
 
-/// Arm and cancel, and a million that fire.
-pub fn contests(plan: &Plan) -> [Contest<'_>; 2] {
-    [arm_and_cancel(plan), fire(plan)]
+/// For how many timers a loop looks at the clock once that arms them by deadline: all that it handles between two waits.
+pub const TURN: usize = 64;
+
+/// Arm and cancel, by length and by deadline, and a million that fire.
+pub fn contests(plan: &Plan) -> [Contest<'_>; 3] {
+    let by_length = arm_and_cancel(plan, "arm and cancel", 1, || || op::Timer::after(limit()));
+    let by_deadline = arm_and_cancel(plan, "arm by deadline and cancel", TURN, || {
+        let mut end = ends(TURN);
+        move || op::Timer::at(end())
+    });
+    [by_length, by_deadline, fire(plan)]
 }
 
-fn arm_and_cancel(plan: &Plan) -> Contest<'_> {
+/// `turn`: for how many timers the loop by hand looks at the clock once.
+fn arm_and_cancel<'a, T: FnMut() -> op::Timer>(
+    plan: &'a Plan,
+    work: &str,
+    turn: usize,
+    timers: impl Fn() -> T + Copy + Sync + 'a,
+) -> Contest<'a> {
     let times = times(plan);
-    let mut contestants =
-        vec![Contestant::by_hand("by hand, BTreeMap", move || on_core(plan.cores.server, || map_turn(times)))];
+    let by_hand = move || on_core(plan.cores.server, || map_turn(times, ends(turn)));
+    let mut contestants = vec![Contestant::by_hand("by hand, BTreeMap", by_hand)];
     contestants.extend(plan.backends.iter().map(|candidate| {
         let goal = Goal::RateAtLeast(20e6);
         candidate.contestant(Some(BY_HAND), Some(goal), move |backend| {
-            on_core(plan.cores.server, || port_turn(Port::builder().backend(backend).build()?, times))
+            on_core(plan.cores.server, || port_turn(Port::builder().backend(backend).build()?, times, timers()))
         })
     }));
     Contest {
         benchmark: "timer",
-        work: format!("arm and cancel, with {STANDING} standing"),
+        work: format!("{work}, with {STANDING} standing"),
         unit: "timer",
         rounds: plan.many_rounds(),
         contestants,
@@ -58,14 +72,26 @@ pub fn limit() -> Duration {
     Duration::from_micros(fastrand::u64(30_000_000..90_000_000))
 }
 
-fn map_turn(times: usize) -> io::Result<Sample> {
+/// Deadlines that far away, with one look at the clock for each `turn` of them.
+pub fn ends(turn: usize) -> impl FnMut() -> Instant {
+    let (mut now, mut left) = (Instant::now(), 0);
+    move || {
+        if left == 0 {
+            (now, left) = (Instant::now(), turn);
+        }
+        left -= 1;
+        now + limit()
+    }
+}
+
+fn map_turn(times: usize, mut end: impl FnMut() -> Instant) -> io::Result<Sample> {
     let mut timers = Timers::default();
     for token in 0..STANDING {
-        timers.arm(Instant::now(), limit(), token as u64);
+        timers.arm(end(), token as u64);
     }
     let (start, cpu) = (Instant::now(), process_cpu());
     for token in 0..times as u64 {
-        let key = timers.arm(Instant::now(), limit(), token);
+        let key = timers.arm(end(), token);
         if timers.cancel(key) != Some(token) {
             return Err(io::Error::other("another timer was cancelled"));
         }
@@ -73,14 +99,14 @@ fn map_turn(times: usize) -> io::Result<Sample> {
     Ok(Sample::of(times, start.elapsed(), process_cpu() - cpu))
 }
 
-fn port_turn(mut port: Port, times: usize) -> io::Result<Sample> {
+fn port_turn(mut port: Port, times: usize, mut timer: impl FnMut() -> op::Timer) -> io::Result<Sample> {
     for _ in 0..STANDING {
-        port.submit(op::Timer::after(limit()), Token(u64::MAX));
+        port.submit(timer(), Token(u64::MAX));
     }
     port.wait(Some(Duration::ZERO))?;
     let (start, cpu) = (Instant::now(), process_cpu());
     for token in 0..times as u64 {
-        let id = port.submit(op::Timer::after(limit()), Token(token));
+        let id = port.submit(timer(), Token(token));
         port.cancel(id);
         let done = take(&mut port)?;
         if done.token() != Token(token) {

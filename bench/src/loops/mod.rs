@@ -15,10 +15,10 @@ use measure::plan::Plan;
 
 /// All of them, and by which number each is judged.
 pub(crate) fn contests(plan: &Plan) -> io::Result<Vec<(Contest<'_>, Number)>> {
-    let [arm, fire] = timers::contests(plan);
+    let [by_length, by_deadline, fire] = timers::contests(plan);
     let mut all: Vec<_> = nops::contests(plan).into_iter().map(|contest| (contest, Number::Rate)).collect();
     // Timers fire at their time: how many a second is given.
-    all.extend([(arm, Number::Rate), (fire, Number::Cpu)]);
+    all.extend([(by_length, Number::Rate), (by_deadline, Number::Rate), (fire, Number::Cpu)]);
     let rest = [posts::contests(plan), files::contests(plan)?, measure::ready::contests(plan)];
     all.extend(rest.into_iter().flatten().map(|contest| (contest, Number::Rate)));
     Ok(all)

@@ -12,45 +12,61 @@ use measure::affinity::on_core;
 use measure::clock::process_cpu;
 use measure::contest::{Contest, Sample};
 use measure::plan::Plan;
-use measure::timer::{STANDING, deadlines, firing, lateness, limit, times};
+use measure::timer::{STANDING, TURN, deadlines, ends, firing, lateness, limit, times};
 
 use super::{compio, on_ring, peer, tokio};
 
-pub(super) fn contests(plan: &Plan) -> [Contest<'_>; 2] {
+pub(super) fn contests(plan: &Plan) -> [Contest<'_>; 3] {
     let mut contests = measure::timer::contests(plan);
-    let [arm, fire] = &mut contests;
+    let [by_length, by_deadline, fire] = &mut contests;
     let server = plan.cores.server;
     let (times, (count, over)) = (times(plan), firing(plan));
-    arm.contestants.push(peer("tokio", move || {
-        on_core(server, || tokio()?.block_on(arm_and_cancel(times, ::tokio::time::sleep)))
+    by_length.contestants.push(peer("tokio", move || {
+        on_core(server, || tokio()?.block_on(arm_and_cancel(times, || ::tokio::time::sleep(limit()))))
     }));
-    arm.contestants.push(on_ring("compio", move || {
-        on_core(server, || compio()?.block_on(arm_and_cancel(times, ::compio::time::sleep)))
+    by_length.contestants.push(on_ring("compio", move || {
+        on_core(server, || compio()?.block_on(arm_and_cancel(times, || ::compio::time::sleep(limit()))))
     }));
-    arm.contestants
-        .push(peer("smol", move || on_core(server, || smol::block_on(arm_and_cancel(times, smol::Timer::after)))));
+    by_length.contestants.push(peer("smol", move || {
+        on_core(server, || smol::block_on(arm_and_cancel(times, || smol::Timer::after(limit()))))
+    }));
+    by_deadline.contestants.push(peer("tokio", move || {
+        let mut end = ends(TURN);
+        on_core(server, || tokio()?.block_on(arm_and_cancel(times, || ::tokio::time::sleep_until(end().into()))))
+    }));
+    by_deadline.contestants.push(on_ring("compio", move || {
+        let mut end = ends(TURN);
+        on_core(server, || compio()?.block_on(arm_and_cancel(times, || ::compio::time::sleep_until(end()))))
+    }));
+    by_deadline.contestants.push(peer("smol", move || {
+        let mut end = ends(TURN);
+        on_core(server, || smol::block_on(arm_and_cancel(times, || smol::Timer::at(end()))))
+    }));
     fire.contestants.push(peer("tokio", move || on_core(server, || by_tokio(count, over))));
     fire.contestants.push(on_ring("compio", move || on_core(server, || by_compio(count, over))));
     fire.contestants.push(peer("smol", move || on_core(server, || by_smol(count, over))));
     #[cfg(libuv)]
     {
-        arm.contestants.push(peer("libuv", move || on_core(server, || super::libuv::arm_and_cancel(times))));
+        // By its length, but from a time that the loop remembers.
+        for arm in [by_length, by_deadline] {
+            arm.contestants.push(peer("libuv", move || on_core(server, || super::libuv::arm_and_cancel(times))));
+        }
         fire.contestants.push(peer("libuv", move || on_core(server, || super::libuv::fire(count, over))));
     }
     #[cfg(not(libuv))]
-    [arm, fire].into_iter().for_each(|contest| contest.contestants.push(super::libuv_absent()));
+    [by_length, by_deadline, fire].into_iter().for_each(|contest| contest.contestants.push(super::libuv_absent()));
     contests
 }
 
 /// A future is armed by its first poll and cancelled by its end.
-async fn arm_and_cancel<F: Future>(times: usize, sleep: impl Fn(Duration) -> F) -> io::Result<Sample> {
-    let mut standing: Vec<Pin<Box<F>>> = (0..STANDING).map(|_| Box::pin(sleep(limit()))).collect();
+async fn arm_and_cancel<F: Future>(times: usize, mut sleep: impl FnMut() -> F) -> io::Result<Sample> {
+    let mut standing: Vec<Pin<Box<F>>> = (0..STANDING).map(|_| Box::pin(sleep())).collect();
     for timer in &mut standing {
         armed(timer.as_mut()).await?;
     }
     let (start, cpu) = (Instant::now(), process_cpu());
     for _ in 0..times {
-        armed(pin!(sleep(limit()))).await?;
+        armed(pin!(sleep())).await?;
     }
     Ok(Sample::of(times, start.elapsed(), process_cpu() - cpu))
 }

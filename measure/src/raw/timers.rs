@@ -1,7 +1,7 @@
 //! Timers as one would write them with the standard library: an ordered map from deadline to token.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Deadlines in order, with a number that tells equal ones apart.
 #[derive(Default)]
@@ -11,9 +11,9 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// Arms a timer that ends `after` from `now`; returns what cancels it.
-    pub fn arm(&mut self, now: Instant, after: Duration, token: u64) -> (Instant, u64) {
-        let key = (now + after, self.next);
+    /// Arms a timer; returns what cancels it.
+    pub fn arm(&mut self, end: Instant, token: u64) -> (Instant, u64) {
+        let key = (end, self.next);
         self.next += 1;
         self.armed.insert(key, token);
         key
