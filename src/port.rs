@@ -984,7 +984,14 @@ impl Port {
         match (head.state, &head.raw) {
             (State::Free | State::Finished, _) | (_, RawOp::Close { .. }) => false,
             (State::Cancelling, _) => true,
-            (State::Queued | State::Parked, _) | (State::Started, RawOp::Timer { .. }) => {
+            // It has no handle, and nobody waits for it.
+            (State::Started, RawOp::Timer { .. }) => {
+                let outcome = Outcome::error(error::CANCELLED);
+                let outcome = conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
+                self.ready.push(Event::last(slot, outcome));
+                true
+            }
+            (State::Queued | State::Parked, _) => {
                 self.conclude_late(slot, Outcome::error(error::CANCELLED));
                 true
             }
@@ -1234,13 +1241,18 @@ fn has_got_on(head: &mut Head, starved: &mut Starved) {
 }
 
 /// An operation that may have waited for a buffer has had one, or ends.
-#[inline(never)]
+#[inline(always)]
 fn has_tried(head: &mut Head, starved: &mut Starved) {
     if head.marks.contains(Marks::NUMBERED) {
-        head.marks -= Marks::NUMBERED;
-        if head.state != State::Parked {
-            starved.of(&head.raw).has_tried();
-        }
+        leave_line(head, starved);
+    }
+}
+
+#[inline(never)]
+fn leave_line(head: &mut Head, starved: &mut Starved) {
+    head.marks -= Marks::NUMBERED;
+    if head.state != State::Parked {
+        starved.of(&head.raw).has_tried();
     }
 }
 
