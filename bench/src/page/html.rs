@@ -40,6 +40,7 @@ impl Page {
                     @if remains.is_empty() {
                         p { "In no cell is the better backend of Anyport behind anybody beyond the spread." }
                     } @else {
+                        p { (Page::CHANCE) }
                         ul { @for remainder in remains { li { (remainder.what) " " (remainder.why) } } }
                     }
                     main { @for (place, shown) in self.cells.iter().enumerate() { (section(place, shown)) } }

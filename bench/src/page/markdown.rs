@@ -19,6 +19,8 @@ impl Page {
         text.push_str("\n## What remains\n\n");
         if remains.is_empty() {
             text.push_str("In no cell is the better backend of Anyport behind anybody beyond the spread.\n");
+        } else {
+            let _ = writeln!(text, "{}\n", Page::CHANCE);
         }
         for Remainder { what, why } in remains {
             let _ = writeln!(text, "- {} {}", escape(&what), escape(why));

@@ -68,6 +68,10 @@ impl Page {
         facts
     }
 
+    /// Said before what remains.
+    const CHANCE: &str = "Of so many cells, one or two are named by chance, other ones in each run; who is named run after run \
+                          is behind.";
+
     /// Where the better backend of Anyport is behind someone, or more than 3 % above the best loop by hand; and why.
     fn remains(&self) -> Vec<Remainder> {
         let told = self.cells.iter().filter_map(|shown| {
