@@ -597,10 +597,7 @@ impl Port {
                 head.state = State::Started;
                 match self.engine.start_nop(slot, head) {
                     Started::Pending => self.with_system += 1,
-                    Started::Done(outcome) => {
-                        let outcome = conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
-                        self.ready.push(Event::last(slot, outcome));
-                    }
+                    Started::Done(outcome) => self.conclude_free(slot, outcome),
                 }
             }
             _ => self.launch_free(slot),
@@ -638,8 +635,7 @@ impl Port {
             }
             // Over at once, it need not join its lane.
             Some(Started::Done(outcome)) if !outcome.is_empty() && !may_go_on(head, outcome) => {
-                let outcome = conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
-                self.ready.push(Event::last(slot, outcome));
+                self.conclude_free(slot, outcome);
             }
             other => {
                 cold_path();
@@ -922,6 +918,14 @@ impl Port {
         self.ready.push(Event::last(slot, outcome));
     }
 
+    /// The same for what is in no lane, so that nobody waits for it: it has no handle, or has not joined yet.
+    #[inline(always)]
+    fn conclude_free(&mut self, slot: u32, outcome: Outcome) {
+        let head = self.core.slots.head_mut(slot);
+        let outcome = conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
+        self.ready.push(Event::last(slot, outcome));
+    }
+
     /// Starts what waited for an operation that has left its lane.
     #[inline(never)]
     fn start_next(&mut self, slot: u32) {
@@ -984,11 +988,8 @@ impl Port {
         match (head.state, &head.raw) {
             (State::Free | State::Finished, _) | (_, RawOp::Close { .. }) => false,
             (State::Cancelling, _) => true,
-            // It has no handle, and nobody waits for it.
             (State::Started, RawOp::Timer { .. }) => {
-                let outcome = Outcome::error(error::CANCELLED);
-                let outcome = conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
-                self.ready.push(Event::last(slot, outcome));
+                self.conclude_free(slot, Outcome::error(error::CANCELLED));
                 true
             }
             (State::Queued | State::Parked, _) => {
@@ -1082,7 +1083,7 @@ impl Port {
         let head = self.core.slots.head_mut(slot);
         head.marks -= Marks::ARMED;
         if let RawOp::Timer { overruled: false } = head.raw {
-            return self.conclude_late(slot, Outcome::done(0));
+            return self.conclude_free(slot, Outcome::done(0));
         }
         head.marks |= Marks::TIMED_OUT;
         self.give_up(slot);
@@ -1248,6 +1249,7 @@ fn has_tried(head: &mut Head, starved: &mut Starved) {
     }
 }
 
+/// It no longer waits for a buffer.
 #[inline(never)]
 fn leave_line(head: &mut Head, starved: &mut Starved) {
     head.marks -= Marks::NUMBERED;

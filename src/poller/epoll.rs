@@ -1,6 +1,7 @@
 //! The poller on epoll(7). The kernel keeps everything: a source's key is its entry's `data`, so adding, modifying and
-//! deleting are one system call each and take no lock. They are inlined into the caller, since a return that follows a
-//! system call is probably mispredicted: `bench ready` showed a call around `modify` to cost a twentieth of its time.
+//! deleting are one system call each and take no lock. They and the wait are inlined into the caller, since a return that
+//! follows a system call is probably mispredicted: `bench ready` showed a call around `modify` to cost a twentieth of its
+//! time.
 
 use super::event::Readiness;
 use super::queue::{Registration, Woken, already_watched, not_watched, only_waiter};

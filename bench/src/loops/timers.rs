@@ -12,7 +12,7 @@ use measure::affinity::on_core;
 use measure::clock::process_cpu;
 use measure::contest::{Contest, Sample};
 use measure::plan::Plan;
-use measure::timer::{STANDING, TURN, deadlines, ends, firing, lateness, limit, times};
+use measure::timer::{STANDING, TURN, deadlines, ends, firing, lateness, times};
 
 use super::{compio, on_ring, peer, tokio};
 
@@ -21,38 +21,29 @@ pub(super) fn contests(plan: &Plan) -> [Contest<'_>; 3] {
     let [by_length, by_deadline, fire] = &mut contests;
     let server = plan.cores.server;
     let (times, (count, over)) = (times(plan), firing(plan));
-    by_length.contestants.push(peer("tokio", move || {
-        on_core(server, || tokio()?.block_on(arm_and_cancel(times, || ::tokio::time::sleep(limit()))))
-    }));
-    by_length.contestants.push(on_ring("compio", move || {
-        on_core(server, || compio()?.block_on(arm_and_cancel(times, || ::compio::time::sleep(limit()))))
-    }));
-    by_length.contestants.push(peer("smol", move || {
-        on_core(server, || smol::block_on(arm_and_cancel(times, || smol::Timer::after(limit()))))
-    }));
-    by_deadline.contestants.push(peer("tokio", move || {
-        let mut end = ends(TURN);
-        on_core(server, || tokio()?.block_on(arm_and_cancel(times, || ::tokio::time::sleep_until(end().into()))))
-    }));
-    by_deadline.contestants.push(on_ring("compio", move || {
-        let mut end = ends(TURN);
-        on_core(server, || compio()?.block_on(arm_and_cancel(times, || ::compio::time::sleep_until(end()))))
-    }));
-    by_deadline.contestants.push(peer("smol", move || {
-        let mut end = ends(TURN);
-        on_core(server, || smol::block_on(arm_and_cancel(times, || smol::Timer::at(end()))))
-    }));
+    // Their timers by length are those by deadline, from a look at the clock.
+    for (arm, turn) in [(&mut *by_length, 1), (&mut *by_deadline, TURN)] {
+        arm.contestants.push(peer("tokio", move || {
+            let mut end = ends(turn);
+            on_core(server, || tokio()?.block_on(arm_and_cancel(times, || ::tokio::time::sleep_until(end().into()))))
+        }));
+        arm.contestants.push(on_ring("compio", move || {
+            let mut end = ends(turn);
+            on_core(server, || compio()?.block_on(arm_and_cancel(times, || ::compio::time::sleep_until(end()))))
+        }));
+        arm.contestants.push(peer("smol", move || {
+            let mut end = ends(turn);
+            on_core(server, || smol::block_on(arm_and_cancel(times, || smol::Timer::at(end()))))
+        }));
+        // By its length, but from a time that the loop remembers.
+        #[cfg(libuv)]
+        arm.contestants.push(peer("libuv", move || on_core(server, || super::libuv::arm_and_cancel(times))));
+    }
     fire.contestants.push(peer("tokio", move || on_core(server, || by_tokio(count, over))));
     fire.contestants.push(on_ring("compio", move || on_core(server, || by_compio(count, over))));
     fire.contestants.push(peer("smol", move || on_core(server, || by_smol(count, over))));
     #[cfg(libuv)]
-    {
-        // By its length, but from a time that the loop remembers.
-        for arm in [by_length, by_deadline] {
-            arm.contestants.push(peer("libuv", move || on_core(server, || super::libuv::arm_and_cancel(times))));
-        }
-        fire.contestants.push(peer("libuv", move || on_core(server, || super::libuv::fire(count, over))));
-    }
+    fire.contestants.push(peer("libuv", move || on_core(server, || super::libuv::fire(count, over))));
     #[cfg(not(libuv))]
     [by_length, by_deadline, fire].into_iter().for_each(|contest| contest.contestants.push(super::libuv_absent()));
     contests

@@ -69,8 +69,8 @@ impl Page {
     }
 
     /// Said before what remains.
-    const CHANCE: &str = "Of so many cells, one or two are named by chance, other ones in each run; who is named run after run \
-                          is behind.";
+    const CHANCE: &str = "By chance alone an interval lies above the truth in up to 1 of 32 cells, in 1 of 8 of those with three \
+                          rounds: what run after run names is behind.";
 
     /// Where the better backend of Anyport is behind someone, or more than 3 % above the best loop by hand; and why.
     fn remains(&self) -> Vec<Remainder> {

@@ -32,7 +32,7 @@ fn data(handle: u32, generation: u32) -> EventData {
 }
 
 impl Selector for Epoll {
-    const CALL: &'static str = "epoll_pwait2";
+    const CALL: &'static str = "epoll_wait, epoll_pwait2";
 
     fn new(events: usize, inbox: &Arc<Inbox>) -> io::Result<Epoll> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;

@@ -51,7 +51,7 @@ use std::time::Duration;
 
 /// The system's readiness queue.
 pub(crate) trait Selector: Sized {
-    /// The name of its waiting call, for `explain`.
+    /// The name of its waiting call (of both, if there are two), for `explain`.
     const CALL: &'static str;
 
     /// A selector that also reports calls of the inbox's waker, and at most `events` others a wait.
