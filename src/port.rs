@@ -42,6 +42,12 @@ use std::time::{Duration, Instant};
 /// operations complete at once, from shutting out the others, the timers and the posts.
 const BUDGET: u32 = 256;
 
+/// How often a ring of so many entries may be used up before the kernel is asked what else there is. Used up it is handed over,
+/// and what that completes at once is taken up while it is in the cache; what comes meanwhile is better heard of all together.
+/// Timers and posts are served after each budget. (`anyport bench echo`, 1000 connections x 64 B: from 1.04 times the loop by
+/// hand to 0.97, and with lower latencies, before that loop learned to do the same.)
+const ROUNDS: u32 = 16;
+
 /// Where taking up what is ready makes a call: how many are made before the first of their completions is handed out. The
 /// kernel's code for so many receives, and then for as many sends by who got them, stays in the cache; that for a receive
 /// and a send in turn does not. (`anyport bench echo`, 64 connections x 64 B on epoll: from 1.04 times the loop by hand to
@@ -81,8 +87,9 @@ const RETRY: u64 = 10_000_000;
 pub struct Port {
     core: Core,
     ready: Ready,
-    /// Completions handed out since the system was last asked.
+    /// Completions of a budget handed out, and further budgets until the system is asked again.
     handed_out: u32,
+    rounds: u32,
     /// Whose turn it is when both posts and completions are there.
     posts_next: bool,
     /// Posts wake the port because the caller sleeps, not because it does.
@@ -102,6 +109,8 @@ pub struct Port {
     wheel: Wheel,
     /// Operations that rest, with the times when they go on; in order, since all rest equally long.
     parked: VecDeque<(u64, OpId)>,
+    /// Budgets after the first one that a wait grants.
+    more_rounds: u32,
     /// Operations that have had their share of the port's time, and go on with the next wait.
     yielding: VecDeque<OpId>,
     /// Neither Send nor Sync: a ring with a single issuer is bound to its thread.
@@ -123,10 +132,10 @@ impl Port {
     }
 
     pub(crate) fn assemble(options: Builder, engine: Engine, inbox: Arc<Inbox>) -> io::Result<Port> {
-        let buffers = if engine.backend() == Backend::Uring {
-            options.pool_buffers.next_power_of_two()
+        let (buffers, rounds) = if engine.backend() == Backend::Uring {
+            (options.pool_buffers.next_power_of_two(), (ROUNDS * options.entries / BUDGET).clamp(1, ROUNDS))
         } else {
-            options.pool_buffers
+            (options.pool_buffers, 1)
         };
         let base = first_generation();
         Ok(Port {
@@ -146,8 +155,10 @@ impl Port {
             starved: Starved::default(),
             parked: VecDeque::new(),
             yielding: VecDeque::new(),
+            more_rounds: rounds - 1,
             with_system: 0,
             handed_out: 0,
+            rounds: 0,
             posts_next: false,
             caller_sleeps: false,
             fork: ForkGuard::new()?,
@@ -371,7 +382,7 @@ impl Port {
         if std::mem::take(&mut self.caller_sleeps) {
             self.inbox.wake_up();
         }
-        self.handed_out = 0;
+        (self.handed_out, self.rounds) = (0, self.more_rounds);
         // What the last wait reported and nobody took up has its turn before what this one will report.
         for _ in 0..self.engine.backlog() {
             let Some(event) = self.engine.advance(&mut self.core) else { break };
@@ -450,7 +461,7 @@ impl Port {
     // written in, and wait for that.
     #[inline(always)]
     pub fn next(&mut self) -> Option<Completion> {
-        if self.handed_out >= BUDGET {
+        if self.handed_out >= BUDGET && !self.goes_round() {
             cold_path();
             return None;
         }
@@ -486,6 +497,19 @@ impl Port {
             };
             return Some(self.complete(event));
         }
+    }
+
+    /// A budget is used up: serves what needs no call of the system's and grants another one, if there is one left.
+    #[cold]
+    fn goes_round(&mut self) -> bool {
+        if self.rounds == 0 || self.fork.is_child() {
+            return false;
+        }
+        self.rounds -= 1;
+        self.handed_out = 0;
+        self.inbox.collect_if_empty(&mut self.mail);
+        self.serve_time_and_buffers();
+        true
     }
 
     /// Takes up what the last wait reported: one completion or, where the backend makes the calls, some. False: there is
