@@ -40,13 +40,11 @@ use std::time::{Duration, Instant};
 
 /// Completions that are handed out before the system is asked again: what keeps one busy peer, whose
 /// operations complete at once, from shutting out the others, the timers and the posts.
+///
+/// On a ring with more operations in flight than entries a larger one costs fairness. With 4096 an echo of 1000 connections took
+/// 5 to 10 % less CPU time (Linux 6.18): the kernel went on with those whose sockets were in the cache. But then half of the
+/// answers came within 1 ms, and one in a hundred after 45 ms or more; with 256 that is 5 and 21 ms.
 const BUDGET: u32 = 256;
-
-/// How often a ring of so many entries may be used up before the kernel is asked what else there is. Used up it is handed over,
-/// and what that completes at once is taken up while it is in the cache; what comes meanwhile is better heard of all together.
-/// Timers and posts are served after each budget. (`anyport bench echo`, 1000 connections x 64 B: from 1.04 times the loop by
-/// hand to 0.97, and with lower latencies, before that loop learned to do the same.)
-const ROUNDS: u32 = 16;
 
 /// Where taking up what is ready makes a call: how many are made before the first of their completions is handed out. The
 /// kernel's code for so many receives, and then for as many sends by who got them, stays in the cache; that for a receive
@@ -88,9 +86,8 @@ const RETRY: u64 = 10_000_000;
 pub struct Port {
     core: Core,
     ready: Ready,
-    /// Completions of a budget handed out, and further budgets until the system is asked again.
+    /// Completions handed out since the system was last asked.
     handed_out: u32,
-    rounds: u32,
     /// Whose turn it is when both posts and completions are there.
     posts_next: bool,
     /// Posts wake the port because the caller sleeps, not because it does.
@@ -110,8 +107,6 @@ pub struct Port {
     wheel: Wheel,
     /// Operations that rest, with the times when they go on; in order, since all rest equally long.
     parked: VecDeque<(u64, OpId)>,
-    /// Budgets after the first one that a wait grants.
-    more_rounds: u32,
     /// Operations that have had their share of the port's time, and go on with the next wait.
     yielding: VecDeque<OpId>,
     /// Neither Send nor Sync: a ring with a single issuer is bound to its thread.
@@ -133,10 +128,10 @@ impl Port {
     }
 
     pub(crate) fn assemble(options: Builder, engine: Engine, inbox: Arc<Inbox>) -> io::Result<Port> {
-        let (buffers, rounds) = if engine.backend() == Backend::Uring {
-            (options.pool_buffers.next_power_of_two(), (ROUNDS * options.entries / BUDGET).clamp(1, ROUNDS))
+        let buffers = if engine.backend() == Backend::Uring {
+            options.pool_buffers.next_power_of_two()
         } else {
-            (options.pool_buffers, 1)
+            options.pool_buffers
         };
         let base = first_generation();
         Ok(Port {
@@ -156,10 +151,8 @@ impl Port {
             starved: Starved::default(),
             parked: VecDeque::new(),
             yielding: VecDeque::new(),
-            more_rounds: rounds - 1,
             with_system: 0,
             handed_out: 0,
-            rounds: 0,
             posts_next: false,
             caller_sleeps: false,
             fork: ForkGuard::new()?,
@@ -383,7 +376,7 @@ impl Port {
         if std::mem::take(&mut self.caller_sleeps) {
             self.inbox.wake_up();
         }
-        (self.handed_out, self.rounds) = (0, self.more_rounds);
+        self.handed_out = 0;
         // What the last wait reported and nobody took up has its turn before what this one will report.
         for _ in 0..self.engine.backlog() {
             let Some(event) = self.engine.advance(&mut self.core) else { break };
@@ -462,7 +455,7 @@ impl Port {
     // written in, and wait for that.
     #[inline(always)]
     pub fn next(&mut self) -> Option<Completion> {
-        if self.handed_out >= BUDGET && !self.goes_round() {
+        if self.handed_out >= BUDGET {
             cold_path();
             return None;
         }
@@ -498,19 +491,6 @@ impl Port {
             };
             return Some(self.complete(event));
         }
-    }
-
-    /// A budget is used up: serves what needs no call of the system's and grants another one, if there is one left.
-    #[cold]
-    fn goes_round(&mut self) -> bool {
-        if self.rounds == 0 || self.fork.is_child() {
-            return false;
-        }
-        self.rounds -= 1;
-        self.handed_out = 0;
-        self.inbox.collect_if_empty(&mut self.mail);
-        self.serve_time_and_buffers();
-        true
     }
 
     /// Takes up what the last wait reported: one completion or, where the backend makes the calls, some. False: there is

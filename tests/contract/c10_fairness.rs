@@ -27,7 +27,6 @@ pub(crate) fn tests() -> Vec<Case> {
         a_flood_of_connections_lets_a_quiet_peer_in,
         floods_of_several_peers_share,
         operations_that_complete_at_once_let_a_quiet_peer_in,
-        a_full_ring_lets_a_quiet_peer_in,
         operations_that_complete_at_once_let_timers_and_posts_through,
         a_flood_of_data_lets_timers_and_posts_through,
         a_flood_of_posts_lets_a_quiet_peer_in,
@@ -132,19 +131,9 @@ fn floods() -> Vec<(&'static str, Source, Box<dyn Write + Send>)> {
     ]
 }
 
-/// A quiet peer beside a busy one: again and again it says something, and must be heard within `BOUND` completions.
+/// A quiet peer beside `busy`: again and again it says something, and must be heard within `BOUND` completions.
 #[track_caller]
-fn assert_quiet_is_heard(what: &str, port: &mut Port, go_on: impl FnMut(&mut Port, Completion)) {
-    assert_quiet_is_heard_within(BOUND, what, port, go_on);
-}
-
-#[track_caller]
-fn assert_quiet_is_heard_within(
-    bound: usize,
-    what: &str,
-    port: &mut Port,
-    mut go_on: impl FnMut(&mut Port, Completion),
-) {
+fn assert_quiet_is_heard(what: &str, port: &mut Port, mut go_on: impl FnMut(&mut Port, Completion)) {
     let (near, mut far) = unix_pair();
     let quiet = port.attach(near).expect("attach");
     let mut most = 0;
@@ -156,10 +145,10 @@ fn assert_quiet_is_heard_within(
         };
         warm_up(port, if round == 0 { WARM_UP } else { 300 }, &mut go_on);
         far.write_all(b"!").expect("write");
-        most = most.max(count_until(what, port, bound, &mut go_on, |done| done.token() == QUIET));
+        most = most.max(count_until(what, port, BOUND, &mut go_on, |done| done.token() == QUIET));
         if round % 3 == 2 {
             port.submit(op::Recv::new(quiet, [0; 1]), QUIET);
-            most = most.max(count_until(what, port, bound, &mut go_on, |done| done.token() == QUIET));
+            most = most.max(count_until(what, port, BOUND, &mut go_on, |done| done.token() == QUIET));
         }
     }
     println!("{what}: at most {most} others came first");
@@ -365,45 +354,9 @@ fn operations_that_complete_at_once_let_a_quiet_peer_in(backend: Backend) {
     }
 }
 
-/// A ring that is full is handed over without the kernel being asked what else there is. However many operations go round that
-/// way, it is asked in the end; the port's own clock and inbox are looked at meanwhile.
-fn a_full_ring_lets_a_quiet_peer_in(backend: Backend) {
-    // More than the ring's 256 entries, and fewer than the 512 completions that it holds: it never runs dry.
-    const MANY: usize = 400;
-    // The turns of such a ring, and all that is then waiting to be handed out.
-    const BOUND: usize = 16 * TURN + MANY;
-    for (flavour, builder) in flavours(backend) {
-        let mut port = builder.clone().build().expect("a port");
-        let go_on = nops(&mut port, MANY);
-        assert_quiet_is_heard_within(BOUND, flavour, &mut port, go_on);
-
-        let mut port = builder.build().expect("a port");
-        let mut go_on = nops(&mut port, MANY);
-        assert_time_and_posts_are_served_within(BOUND, flavour, &mut port, &mut go_on);
-        // What takes no call of the system's is served after each turn.
-        let past = Instant::now();
-        for _ in 0..20 {
-            port.submit(op::Timer::at(past), QUIET);
-            count_until(flavour, &mut port, TURN + 2 * MANY, &mut go_on, |done| done.token() == QUIET);
-            assert!(port.poster().post(QUIET, ()).is_ok());
-            count_until(flavour, &mut port, TURN + 2 * MANY, &mut go_on, |done| done.token() == QUIET);
-        }
-    }
-}
-
 /// Timers, deadlines and posts beside a busy one: each must be served within `BOUND` completions.
 #[track_caller]
-fn assert_time_and_posts_are_served(what: &str, port: &mut Port, go_on: impl FnMut(&mut Port, Completion)) {
-    assert_time_and_posts_are_served_within(BOUND, what, port, go_on);
-}
-
-#[track_caller]
-fn assert_time_and_posts_are_served_within(
-    bound: usize,
-    what: &str,
-    port: &mut Port,
-    mut go_on: impl FnMut(&mut Port, Completion),
-) {
+fn assert_time_and_posts_are_served(what: &str, port: &mut Port, mut go_on: impl FnMut(&mut Port, Completion)) {
     let (near, _far) = unix_pair();
     let idle = port.attach(near).expect("attach");
     // Over by then, so that no clock decides how soon it comes. (An instant of long ago is one that a system's clock need not
@@ -412,14 +365,14 @@ fn assert_time_and_posts_are_served_within(
     warm_up(port, WARM_UP, &mut go_on);
     for _ in 0..20 {
         port.submit(op::Timer::at(past), QUIET);
-        count_until(what, port, bound, &mut go_on, |done| done.token() == QUIET);
+        count_until(what, port, BOUND, &mut go_on, |done| done.token() == QUIET);
         port.submit(op::Recv::new(idle, [0; 1]).by(past), QUIET);
-        count_until(what, port, bound, &mut go_on, |done| done.token() == QUIET);
+        count_until(what, port, BOUND, &mut go_on, |done| done.token() == QUIET);
         assert!(port.poster().post(QUIET, ()).is_ok());
-        count_until(what, port, bound, &mut go_on, |done| done.token() == QUIET);
+        count_until(what, port, BOUND, &mut go_on, |done| done.token() == QUIET);
         let poster = port.poster();
         thread::spawn(move || assert!(poster.post(QUIET, ()).is_ok())).join().expect("the sender");
-        count_until(what, port, bound, &mut go_on, |done| done.token() == QUIET);
+        count_until(what, port, BOUND, &mut go_on, |done| done.token() == QUIET);
         port.submit(op::Blocking::new(|| ()), QUIET);
         // When it has run, its result is like a post.
         let mut ran = false;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use io_uring::{Builder, IoUring, cqueue, squeue};
+use io_uring::{Builder, IoUring, squeue};
 
 /// A ring in the fastest mode that a single thread can have: one issuer, task work deferred to its own waits and, where
 /// the kernel has it (6.6), no indirection between queue and entries.
@@ -37,34 +37,19 @@ pub unsafe fn push(queue: &mut squeue::SubmissionQueue<'_>, entry: &squeue::Entr
     unsafe { queue.push(entry) }.map_err(|_| io::Error::other("the submission queue is full"))
 }
 
-/// Queues an entry, and hands what is queued to the kernel first when the queue is full.
-///
-/// # Safety
-///
-/// As for [`push`].
-#[inline(always)]
-pub unsafe fn queue(ring: &mut IoUring, entry: &squeue::Entry) -> io::Result<()> {
-    // SAFETY: promised by the caller.
-    while unsafe { ring.submission().push(entry) }.is_err() {
-        ring.submit()?;
-    }
-    Ok(())
-}
-
-/// Queues entries, as [`queue`] does.
+/// Queues entries, and hands them to the kernel when the queue is full.
 ///
 /// # Safety
 ///
 /// As for [`push`].
 pub unsafe fn push_all(ring: &mut IoUring, entries: &[squeue::Entry]) -> io::Result<()> {
-    // SAFETY: promised by the caller.
-    entries.iter().try_for_each(|entry| unsafe { queue(ring, entry) })
-}
-
-/// Takes the next completion, if there is one.
-#[inline(always)]
-pub fn next(ring: &mut IoUring) -> Option<cqueue::Entry> {
-    ring.completion().next()
+    for entry in entries {
+        // SAFETY: promised by the caller.
+        while unsafe { ring.submission().push(entry) }.is_err() {
+            ring.submit()?;
+        }
+    }
+    Ok(())
 }
 
 /// The result of a completion as the system call would have given it.

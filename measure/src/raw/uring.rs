@@ -1,8 +1,5 @@
 //! Echo on a bare io_uring: a receive, then a send, then a receive, each a plain entry on the connection's own
 //! buffer; one `io_uring_enter` for everything that one batch of completions led to.
-//!
-//! With more connections than the ring has entries, it is handed over whenever it is full, and what that completes at once is
-//! taken up before the kernel is asked for more: then sockets and buffers are in the cache still.
 
 use std::io;
 use std::mem;
@@ -13,13 +10,10 @@ use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use rustix::net::sockopt;
 use slab::Slab;
 
-use super::ring::{bare, enter, next, queue, result};
+use super::ring::{bare, enter, push_all, result};
 use crate::work::Work;
 
 const LISTENER: u64 = u64::MAX;
-
-/// Entries of the ring, at most. (1000 connections took 2 to 6 % less CPU time with 128 or 256 than with 64 or 512.)
-const ENTRIES: u32 = 256;
 
 struct Connection {
     socket: OwnedFd,
@@ -33,7 +27,7 @@ pub fn serve(listener: TcpListener, work: &Work) -> io::Result<()> {
     // What is accepted inherits this.
     sockopt::set_tcp_nodelay(&listener, true)?;
     let mut open = Slab::with_capacity(work.connections.min(1 << 16));
-    let mut ring = bare(work.entries(1).min(ENTRIES))?;
+    let mut ring = bare(work.entries(1))?;
     let served = echo(&mut ring, &listener, work, &mut open);
     if served.is_err() {
         // Closing a ring does not wait for what is in flight: the kernel may still write to the buffers.
@@ -46,24 +40,23 @@ fn echo(ring: &mut IoUring, listener: &TcpListener, work: &Work, open: &mut Slab
     let accept = opcode::AcceptMulti::new(types::Fd(listener.as_raw_fd())).flags(libc::SOCK_CLOEXEC).build();
     let accept = accept.user_data(LISTENER);
     let mut gone = 0;
-    // SAFETY: it points to nothing.
-    unsafe { queue(ring, &accept)? };
+    let mut next = vec![accept.clone()];
     while gone < work.total {
+        // SAFETY: the buffers outlive the ring (see `serve`), and the operations that used them have completed.
+        unsafe { push_all(ring, &next)? };
+        next.clear();
         enter(ring, 1)?;
-        while let Some(completion) = next(ring) {
+        for completion in ring.completion() {
             if completion.user_data() == LISTENER {
                 // SAFETY: the kernel has just made this descriptor for us.
                 let socket = unsafe { OwnedFd::from_raw_fd(result(completion.result())? as i32) };
                 if !cqueue::more(completion.flags()) {
-                    // SAFETY: it points to nothing.
-                    unsafe { queue(ring, &accept)? };
+                    next.push(accept.clone());
                 }
-                let vacant = open.vacant_entry();
-                let place = vacant.key();
+                let entry = open.vacant_entry();
+                let place = entry.key();
                 let buffer = vec![0; work.buffer()].into();
-                let connection = vacant.insert(Connection { socket, buffer, received: 0, sent: 0 });
-                // SAFETY: the buffer outlives the ring (see `serve`), and is touched only after the completion.
-                unsafe { queue(ring, &connection.receive(place))? };
+                next.push(entry.insert(Connection { socket, buffer, received: 0, sent: 0 }).receive(place));
                 continue;
             }
             let (place, was_send) = ((completion.user_data() >> 1) as usize, completion.user_data() & 1 == 1);
@@ -77,10 +70,11 @@ fn echo(ring: &mut IoUring, listener: &TcpListener, work: &Work, open: &mut Slab
                     continue;
                 }
             }
-            let entry =
-                if connection.sent < connection.received { connection.send(place) } else { connection.receive(place) };
-            // SAFETY: as above; the operation that used the buffer has completed.
-            unsafe { queue(ring, &entry)? };
+            next.push(if connection.sent < connection.received {
+                connection.send(place)
+            } else {
+                connection.receive(place)
+            });
         }
     }
     Ok(())
