@@ -41,10 +41,10 @@ use std::time::{Duration, Instant};
 /// Completions that are handed out before the system is asked again: what keeps one busy peer, whose
 /// operations complete at once, from shutting out the others, the timers and the posts.
 ///
-/// On a ring with more operations in flight than entries a larger one costs fairness. With 4096 an echo of 1000 connections took
-/// 5 to 10 % less CPU time (Linux 6.18): the kernel went on with those whose sockets were in the cache. But in a run of the whole
-/// comparison half of the answers came within 1.3 ms and one in a hundred after 45 ms or more; with 256, on another machine,
-/// that was 5.3 and 21 ms.
+/// A larger one has a price on a ring with more operations in flight than entries, where it goes on with what completes at once.
+/// With 4096 an echo of 1000 connections (`--only "1000 connections, 64 B" --who io_uring` in bench/, Linux 6.18) took 10 to 20 %
+/// less CPU time, and 1 % of the answers came after 12 to 18 ms instead of 18 to 21; but in a run of the whole comparison they came
+/// after 45 ms, when half of all were there within 1.3.
 const BUDGET: u32 = 256;
 
 /// Where taking up what is ready makes a call: how many are made before the first of their completions is handed out. The
@@ -53,8 +53,8 @@ const BUDGET: u32 = 256;
 /// 1.01.)
 const AHEAD: u32 = 16;
 
-/// Bytes that may be moved ahead of their completions: so much that stays in a core's first cache. (The same, 64 connections x
-/// 16 KiB: with 64 KiB from 1.01 times the loop by hand, on one machine, to 1.08, on another.)
+/// Bytes that may be moved ahead of their completions: so much that stays in a core's first cache. (The same command, 64
+/// connections x 16 KiB, with 48 KiB of that cache: 1.09 to 1.11 times the loop by hand with 64 KiB, 1.02 with this.)
 const AHEAD_BYTES: usize = 16 * 1024;
 
 /// How long an operation rests that the system could not carry out for want of something.
