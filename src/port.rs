@@ -481,13 +481,14 @@ impl Port {
                 continue;
             } else {
                 let event = self.engine.advance(&mut self.core)?;
-                if let Some(completion) = self.finish(event) {
-                    return Some(completion);
-                }
-                cold_path();
-                match self.settle_now(event) {
-                    None => continue,
-                    Some(event) => event,
+                if self.settles_simply(event) {
+                    event
+                } else {
+                    cold_path();
+                    match self.settle_now(event) {
+                        None => continue,
+                        Some(event) => event,
+                    }
                 }
             };
             return Some(self.complete(event));
@@ -641,7 +642,8 @@ impl Port {
             }
             // Over at once, it need not join its lane.
             Some(Started::Done(outcome)) if !outcome.is_empty() && !may_go_on(head, outcome) => {
-                self.conclude_free(slot, outcome);
+                let outcome = conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
+                self.ready.push(Event::last(slot, outcome));
             }
             other => {
                 cold_path();
@@ -746,7 +748,7 @@ impl Port {
         }
     }
 
-    /// Takes an event of the backend up; what comes back is a completion's. The caller runs the starts afterwards, so
+    /// Takes an event of the backend up, whatever it is; what comes back is a completion's. The caller runs the starts afterwards, so
     /// that what completes at once does not overtake it.
     // Inlined, with what it calls in the usual case: then an event stays in registers. Written to memory in parts and
     // read back as a whole it would cost as much as all the rest.
@@ -759,7 +761,19 @@ impl Port {
     }
 
     /// As `settle`, for later.
+    #[inline(always)]
     fn settle_late(&mut self, event: Event) {
+        if self.settles_simply(event) {
+            self.ready.push(event);
+        } else {
+            cold_path();
+            self.settle_late_slowly(event);
+        }
+    }
+
+    /// The rest of that, in the cases that are not usual.
+    #[inline(never)]
+    fn settle_late_slowly(&mut self, event: Event) {
         if let Some(event) = self.settle(event) {
             self.ready.push(event);
         }
@@ -1106,31 +1120,32 @@ impl Port {
         Some(Duration::from_nanos(wake.saturating_sub(now)))
     }
 
-    /// Settles and completes an event at once, in the usual case: its operation goes on by itself, or has got all that it
-    /// was to, and nothing is to be seen to after it. `None`: it is another case, and nothing was done.
+    /// Settles an event in the usual case: its operation goes on by itself, or has got all that it was to, and nothing is to
+    /// be seen to after it. False: it is another case, and nothing was done.
     #[inline(always)]
-    fn finish(&mut self, event: Event) -> Option<Completion> {
+    fn settles_simply(&mut self, event: Event) -> bool {
         let (slot, more, outcome) = event.parts();
-        let Core { slots, handles, pool, .. } = &mut self.core;
-        let head = slots.head(slot);
+        let Core { slots, handles, .. } = &mut self.core;
+        let head = slots.head_mut(slot);
         if outcome.is_error() || head.has_loose_ends() {
-            return None;
+            return false;
         }
-        if !more {
-            if may_go_on(head, outcome) {
-                return None;
-            }
-            if head.handle != NONE {
-                let entry = handles.entry_mut(head.handle);
-                if outcome.is_empty() || entry.is_waited_for(head, slot) {
-                    return None;
-                }
-                entry.unlink(slots, slot);
-            }
-            self.with_system -= 1;
+        if more {
+            return true;
         }
-        self.handed_out += 1;
-        Some(completion(event, slots.parts(slot), pool, &self.engine))
+        if may_go_on(head, outcome) {
+            return false;
+        }
+        let entry = (head.handle != NONE).then(|| handles.entry_mut(head.handle));
+        if entry.as_ref().is_some_and(|entry| outcome.is_empty() || entry.is_waited_for(head, slot)) {
+            return false;
+        }
+        head.state = State::Finished;
+        if let Some(entry) = entry {
+            entry.unlink(slots, slot);
+        }
+        self.with_system -= 1;
+        true
     }
 
     /// Makes the completion of an event that was settled.

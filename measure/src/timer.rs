@@ -121,6 +121,8 @@ fn port_turn(mut port: Port, times: usize, mut timer: impl FnMut() -> op::Timer)
 }
 
 /// The next completion, waiting for it if need be.
+// Inlined as `Port::next` is: handed on in memory a completion would wait for being read back, 8 ns for each.
+#[inline(always)]
 fn take(port: &mut Port) -> io::Result<Completion> {
     loop {
         if let Some(done) = port.next() {
