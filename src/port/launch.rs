@@ -1,0 +1,209 @@
+//! From `submit` to the backend: an operation joins its lane, and is started when its turn has come.
+
+use super::Port;
+use super::settle::{conclude, may_go_on};
+use crate::backend::Started;
+use crate::core::{Core, Event};
+use crate::error::{self, Refusal};
+use crate::handle::{Handle, HandleState};
+use crate::op::raw::{Lane, RawOp};
+use crate::outcome::Outcome;
+use crate::slot::{NONE, State};
+use std::hint::cold_path;
+
+impl Port {
+    /// The rest of `submit`, for an operation on no handle: inlined, because which one it is is known there.
+    #[inline(always)]
+    pub(super) fn launch(&mut self, slot: u32, raw: &RawOp) {
+        if self.fork.is_child() {
+            return self.refuse(slot, Refusal::Forked);
+        }
+        let head = self.core.slots.head_mut(slot);
+        match raw {
+            // The wheel is all that it needs.
+            RawOp::Timer { .. } => head.state = State::Started,
+            RawOp::Nop => {
+                head.state = State::Started;
+                match self.engine.start_nop(slot, head) {
+                    Started::Pending => self.with_system += 1,
+                    Started::Done(outcome) => self.conclude_free(slot, outcome),
+                }
+            }
+            _ => self.launch_free(slot),
+        }
+    }
+
+    #[inline(never)]
+    fn launch_free(&mut self, slot: u32) {
+        self.hand_over(slot);
+        self.run_starts();
+    }
+
+    /// The same for an operation on a handle: not generic. The usual case is here, where little code is touched (after each
+    /// call into the kernel it has to be fetched anew); all others are in `launch_slowly`.
+    pub(super) fn launch_on(&mut self, slot: u32, handle: Handle) {
+        let Core { slots, handles, pool, .. } = &mut self.core;
+        let head = slots.head_mut(slot);
+        let Some(entry) = handles.find_mut(handle) else {
+            cold_path();
+            return self.launch_slowly(slot, handle);
+        };
+        let usual = entry.has_turn(head.lane) && !head.raw.is_special() && self.starved.is_idle();
+        if !usual || self.fork.is_child() {
+            cold_path();
+            return self.launch_slowly(slot, handle);
+        }
+        (head.handle, head.kind, head.state) = (handle.index, Some(entry.kind), State::Started);
+        match self.engine.start_on(slot, head, entry, pool) {
+            Some(Started::Pending) => {
+                match head.lane {
+                    Lane::Free => entry.link(slots, slot),
+                    _ => entry.link_first(head, slot),
+                }
+                self.with_system += 1;
+            }
+            // Over at once, it need not join its lane.
+            Some(Started::Done(outcome)) if !outcome.is_empty() && !may_go_on(head, outcome) => {
+                let outcome = conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
+                self.ready.push(Event::last(slot, outcome));
+            }
+            other => {
+                cold_path();
+                entry.link(slots, slot);
+                self.launch_started(slot, other);
+            }
+        }
+    }
+
+    /// The rest of that for what goes on, or is still to be started.
+    #[inline(never)]
+    fn launch_started(&mut self, slot: u32, started: Option<Started>) {
+        match started {
+            Some(started) => self.follow(slot, started),
+            None => self.hand_over(slot),
+        }
+        self.run_starts();
+    }
+
+    #[inline(never)]
+    fn launch_slowly(&mut self, slot: u32, handle: Handle) {
+        if self.fork.is_child() {
+            return self.refuse(slot, Refusal::Forked);
+        }
+        let Core { slots, handles, .. } = &mut self.core;
+        let Some(entry) = handles.find_mut(handle) else {
+            return self.refuse(slot, Refusal::StaleHandle);
+        };
+        let head = slots.head_mut(slot);
+        let has_turn = entry.has_turn(head.lane);
+        match head.raw {
+            RawOp::Close { .. } => return self.begin_close(slot, handle.index),
+            RawOp::SendFile { .. } if !entry.kind.is_stream() => return self.refuse(slot, Refusal::NoStream),
+            RawOp::Connect { .. } => entry.connecting = true,
+            _ => {}
+        }
+        (head.handle, head.kind) = (handle.index, Some(entry.kind));
+        entry.link(slots, slot);
+        if has_turn {
+            self.start_in_turn(slot);
+            self.run_starts();
+        }
+    }
+
+    /// The answer to what cannot even be tried.
+    #[cold]
+    pub(super) fn refuse(&mut self, slot: u32, refusal: Refusal) {
+        self.core.slots.head_mut(slot).raw = RawOp::Nop;
+        self.conclude_late(slot, Outcome::refused(refusal));
+    }
+
+    /// Starts an operation whose turn it is in its lane: that may have been given up already, and others may have a claim
+    /// before it.
+    #[inline(never)]
+    fn start_in_turn(&mut self, slot: u32) {
+        let head = self.core.slots.head(slot);
+        if head.state == State::Cancelling {
+            self.conclude_late(slot, Outcome::error(error::CANCELLED));
+        } else if head.raw.is_pooled()
+            && self.starved.of(&head.raw).has_claims_on(self.core.pool.of(&head.raw).available())
+        {
+            self.starve(slot);
+        } else {
+            self.hand_over(slot);
+        }
+    }
+
+    /// Hands an operation to the backend.
+    #[inline(always)]
+    pub(super) fn hand_over(&mut self, slot: u32) {
+        self.core.slots.head_mut(slot).state = State::Started;
+        let started = self.engine.start(&mut self.core, slot);
+        self.follow(slot, started);
+    }
+
+    /// Goes on with an operation that was started.
+    #[inline(always)]
+    fn follow(&mut self, slot: u32, started: Started) {
+        match started {
+            Started::Pending => self.with_system += 1,
+            Started::Done(outcome) => {
+                if let Some(event) = self.settle_one(Event::last(slot, outcome)) {
+                    self.ready.push(event);
+                }
+            }
+        }
+    }
+
+    /// Starts what settling has made startable, until nothing is left to start.
+    #[inline]
+    pub(super) fn run_starts(&mut self) {
+        if !self.starts.is_empty() {
+            cold_path();
+            self.run_all_starts();
+        }
+    }
+
+    #[inline(never)]
+    fn run_all_starts(&mut self) {
+        while let Some(slot) = self.starts.pop_front() {
+            self.start_in_turn(slot);
+        }
+    }
+
+    /// Starts what waited for an operation that has left its lane.
+    #[inline(never)]
+    pub(super) fn start_next(&mut self, slot: u32) {
+        let head = self.core.slots.head(slot);
+        let (handle, lane, connects) = (head.handle, head.lane, matches!(head.raw, RawOp::Connect { .. }));
+        let entry = self.core.handles.entry_mut(handle);
+        match entry.state {
+            HandleState::Closing { slot: close } => {
+                if entry.is_idle() {
+                    self.start_close(close, handle);
+                }
+            }
+            _ => {
+                if connects {
+                    entry.connecting = false;
+                    self.start_queued(handle, Lane::Read);
+                }
+                self.start_queued(handle, lane);
+            }
+        }
+    }
+
+    /// Starts the head of a lane, if it is waiting for that.
+    fn start_queued(&mut self, handle: u32, lane: Lane) {
+        let entry = self.core.handles.entry(handle);
+        // A receive waits for the connect before it.
+        if lane == Lane::Free || entry.connecting && lane == Lane::Read {
+            return;
+        }
+        let next = entry.first(lane);
+        if next != NONE && self.core.slots.head(next).state == State::Queued {
+            // Started once: it is no longer queued when the next look is taken.
+            self.core.slots.head_mut(next).state = State::Started;
+            self.starts.push_back(next);
+        }
+    }
+}
