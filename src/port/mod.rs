@@ -477,13 +477,12 @@ impl Port {
             } else {
                 let event = self.engine.advance(&mut self.core)?;
                 if self.settles_simply(event) {
-                    event
-                } else {
-                    cold_path();
-                    match self.settle_now(event) {
-                        None => continue,
-                        Some(event) => event,
-                    }
+                    return Some(self.complete(event));
+                }
+                cold_path();
+                match self.settle_now(event) {
+                    None => continue,
+                    Some(event) => event,
                 }
             };
             return Some(self.complete(event));
