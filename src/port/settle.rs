@@ -42,8 +42,8 @@ impl Port {
         true
     }
 
-    /// Takes an event of the backend up, whatever it is; what comes back is a completion's. The caller runs the starts afterwards, so
-    /// that what completes at once does not overtake it.
+    /// Takes an event of the backend up, whatever it is; what comes back is a completion's. The caller runs the starts
+    /// afterwards, so that what completes at once does not overtake it.
     // Inlined, with what it calls in the usual case: then an event stays in registers. Written to memory in parts and
     // read back as a whole it would cost as much as all the rest.
     #[inline(always)]
