@@ -27,6 +27,7 @@ pub(crate) fn tests() -> Vec<Case> {
         a_flood_of_connections_lets_a_quiet_peer_in,
         floods_of_several_peers_share,
         operations_that_complete_at_once_let_a_quiet_peer_in,
+        a_full_ring_lets_a_quiet_peer_in,
         operations_that_complete_at_once_let_timers_and_posts_through,
         a_flood_of_data_lets_timers_and_posts_through,
         a_flood_of_posts_lets_a_quiet_peer_in,
@@ -131,9 +132,19 @@ fn floods() -> Vec<(&'static str, Source, Box<dyn Write + Send>)> {
     ]
 }
 
-/// A quiet peer beside `busy`: again and again it says something, and must be heard within `BOUND` completions.
+/// A quiet peer beside a busy one: again and again it says something, and must be heard within `BOUND` completions.
 #[track_caller]
-fn assert_quiet_is_heard(what: &str, port: &mut Port, mut go_on: impl FnMut(&mut Port, Completion)) {
+fn assert_quiet_is_heard(what: &str, port: &mut Port, go_on: impl FnMut(&mut Port, Completion)) {
+    assert_quiet_is_heard_within(BOUND, what, port, go_on);
+}
+
+#[track_caller]
+fn assert_quiet_is_heard_within(
+    bound: usize,
+    what: &str,
+    port: &mut Port,
+    mut go_on: impl FnMut(&mut Port, Completion),
+) {
     let (near, mut far) = unix_pair();
     let quiet = port.attach(near).expect("attach");
     let mut most = 0;
@@ -145,10 +156,10 @@ fn assert_quiet_is_heard(what: &str, port: &mut Port, mut go_on: impl FnMut(&mut
         };
         warm_up(port, if round == 0 { WARM_UP } else { 300 }, &mut go_on);
         far.write_all(b"!").expect("write");
-        most = most.max(count_until(what, port, BOUND, &mut go_on, |done| done.token() == QUIET));
+        most = most.max(count_until(what, port, bound, &mut go_on, |done| done.token() == QUIET));
         if round % 3 == 2 {
             port.submit(op::Recv::new(quiet, [0; 1]), QUIET);
-            most = most.max(count_until(what, port, BOUND, &mut go_on, |done| done.token() == QUIET));
+            most = most.max(count_until(what, port, bound, &mut go_on, |done| done.token() == QUIET));
         }
     }
     println!("{what}: at most {most} others came first");
@@ -354,9 +365,33 @@ fn operations_that_complete_at_once_let_a_quiet_peer_in(backend: Backend) {
     }
 }
 
+/// With more operations in flight than a ring has room for, all of them wait to be handed out before the quiet one: those,
+/// and no more of those that follow them than with few.
+fn a_full_ring_lets_a_quiet_peer_in(backend: Backend) {
+    const MANY: usize = 400;
+    for (flavour, builder) in flavours(backend) {
+        let mut port = build(&builder);
+        let go_on = nops(&mut port, MANY);
+        assert_quiet_is_heard_within(BOUND + MANY, flavour, &mut port, go_on);
+        let mut port = build(&builder);
+        let go_on = nops(&mut port, MANY);
+        assert_time_and_posts_are_served_within(BOUND + MANY, flavour, &mut port, go_on);
+    }
+}
+
 /// Timers, deadlines and posts beside a busy one: each must be served within `BOUND` completions.
 #[track_caller]
-fn assert_time_and_posts_are_served(what: &str, port: &mut Port, mut go_on: impl FnMut(&mut Port, Completion)) {
+fn assert_time_and_posts_are_served(what: &str, port: &mut Port, go_on: impl FnMut(&mut Port, Completion)) {
+    assert_time_and_posts_are_served_within(BOUND, what, port, go_on);
+}
+
+#[track_caller]
+fn assert_time_and_posts_are_served_within(
+    bound: usize,
+    what: &str,
+    port: &mut Port,
+    mut go_on: impl FnMut(&mut Port, Completion),
+) {
     let (near, _far) = unix_pair();
     let idle = port.attach(near).expect("attach");
     // Over by then, so that no clock decides how soon it comes. (An instant of long ago is one that a system's clock need not
@@ -365,14 +400,14 @@ fn assert_time_and_posts_are_served(what: &str, port: &mut Port, mut go_on: impl
     warm_up(port, WARM_UP, &mut go_on);
     for _ in 0..20 {
         port.submit(op::Timer::at(past), QUIET);
-        count_until(what, port, BOUND, &mut go_on, |done| done.token() == QUIET);
+        count_until(what, port, bound, &mut go_on, |done| done.token() == QUIET);
         port.submit(op::Recv::new(idle, [0; 1]).by(past), QUIET);
-        count_until(what, port, BOUND, &mut go_on, |done| done.token() == QUIET);
+        count_until(what, port, bound, &mut go_on, |done| done.token() == QUIET);
         assert!(port.poster().post(QUIET, ()).is_ok());
-        count_until(what, port, BOUND, &mut go_on, |done| done.token() == QUIET);
+        count_until(what, port, bound, &mut go_on, |done| done.token() == QUIET);
         let poster = port.poster();
         thread::spawn(move || assert!(poster.post(QUIET, ()).is_ok())).join().expect("the sender");
-        count_until(what, port, BOUND, &mut go_on, |done| done.token() == QUIET);
+        count_until(what, port, bound, &mut go_on, |done| done.token() == QUIET);
         port.submit(op::Blocking::new(|| ()), QUIET);
         // When it has run, its result is like a post.
         let mut ran = false;
