@@ -21,8 +21,9 @@ use super::work::Work;
 use crate::echo_loop::EchoLoop;
 
 /// After how many turns a server and its clients make room for new ones. Where the system happens to put what belongs to
-/// them makes one server up to 5 % faster or slower than the next that does the same, for as long as it lives: one for all
-/// rounds would measure that.
+/// them makes one server faster or slower than the next that does the same, for as long as it lives; one for all rounds would
+/// measure that. (64 connections x 64 B on io_uring, one server beside one by hand, begun anew three times: 0.957, 1.032
+/// and 1.046, each to 0.007.)
 const TURNS: usize = 4;
 
 /// Connections and bytes of a message.

@@ -11,13 +11,14 @@ use std::hint::cold_path;
 
 /// Where taking up what is ready makes a call: how many are made before the first of their completions is handed out. The
 /// kernel's code for so many receives, and then for as many sends by who got them, stays in the cache; that for a receive
-/// and a send in turn does not. (64 connections x 64 B on epoll, measured as `anyport bench echo` does, CPU time beside the
-/// loop by hand, means of 8 to 20 servers, each to about 0.006: 1.046 with 1, 1.034 with 4, 1.028 with 16, 1.018 with 32, 64
-/// and 256. With 256 and 1000 connections the p99 was 14 ms, with 64 and less 8.)
+/// and a send in turn does not. (64 connections x 64 B on epoll, CPU time beside the loop by hand: `anyport bench echo` had
+/// 1.054 and 1.044 with 16, 1.026 and 1.049 with 64. The same servers side by side, but for that number, 8 to 20
+/// of each, the mean to about 0.006: 1.046 with 1, 1.034 with 4, 1.028 with 16, 1.018 with 32, 64 and 256. With 256 the p99
+/// of 1000 connections was 14 ms, with 16 and 64 it was 8 and 9.)
 const AHEAD: u32 = 64;
 
-/// Bytes that may be moved ahead of their completions: so much that stays in a core's first cache. (The same command, 64
-/// connections x 16 KiB, with 48 KiB of that cache: 1.09 to 1.11 times the loop by hand with 64 KiB, 1.02 with this.)
+/// Bytes that may be moved ahead of their completions: so much that stays in a core's first cache. (`anyport bench echo`,
+/// 64 connections x 16 KiB, with 48 KiB of that cache: 1.09 to 1.11 times the loop by hand with 64 KiB, 1.02 to 1.04 with this.)
 const AHEAD_BYTES: usize = 16 * 1024;
 
 impl Port {

@@ -1,7 +1,7 @@
 //! From `submit` to the backend: an operation joins its lane, and is started when its turn has come.
 
 use super::Port;
-use super::settle::{conclude, may_go_on};
+use super::settle::may_go_on;
 use crate::backend::Started;
 use crate::core::{Core, Event};
 use crate::error::{self, Refusal};
@@ -64,8 +64,7 @@ impl Port {
             }
             // Over at once, it need not join its lane.
             Some(Started::Done(outcome)) if !outcome.is_empty() && !may_go_on(head, outcome) => {
-                let outcome = conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
-                self.ready.push(Event::last(slot, outcome));
+                self.conclude_free(slot, outcome);
             }
             other => {
                 cold_path();

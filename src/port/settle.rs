@@ -263,13 +263,7 @@ fn leave_line(head: &mut Head, starved: &mut Starved) {
 
 /// What an operation that is over really resulted in.
 #[inline(always)]
-pub(super) fn conclude(
-    head: &mut Head,
-    wheel: &mut Wheel,
-    starved: &mut Starved,
-    slot: u32,
-    mut outcome: Outcome,
-) -> Outcome {
+fn conclude(head: &mut Head, wheel: &mut Wheel, starved: &mut Starved, slot: u32, mut outcome: Outcome) -> Outcome {
     if head.has_loose_ends() {
         cold_path();
         if head.marks.contains(Marks::ARMED) {
