@@ -50,7 +50,6 @@ mod payload;
 pub mod poller;
 mod port;
 mod poster;
-mod ready;
 mod scratch;
 mod slot;
 mod starved;

@@ -81,6 +81,18 @@ pub(crate) enum State {
     Finished,
 }
 
+/// What a backend remembers of an operation that it has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Note {
+    Nothing,
+    /// A ring polls for it, and then performs it.
+    Polled,
+    /// A reactor is to try it for the first time.
+    Untried,
+    /// A reactor has its last event, which the port has not taken up yet.
+    Done,
+}
+
 bitflags! {
     /// What is not true of all operations, in one word: usually nothing is.
     #[derive(Clone, Copy, Debug)]
@@ -116,8 +128,8 @@ pub(crate) struct Head {
     pub(crate) state: State,
     pub(crate) lane: Lane,
     pub(crate) marks: Marks,
-    /// The backend polls for it and then performs it (a ring's note).
-    pub(crate) polled: bool,
+    /// The backend's own.
+    pub(crate) note: Note,
     /// What its handle is, if it has one.
     pub(crate) kind: Option<Kind>,
 }
@@ -295,7 +307,7 @@ impl Slots {
                 state: State::Free,
                 lane: Lane::Free,
                 marks: Marks::empty(),
-                polled: false,
+                note: Note::Nothing,
                 kind: None,
             };
             let block = Block::of_slot(first + i as u32);

@@ -19,6 +19,7 @@ pub mod file;
 pub mod load;
 pub mod machine;
 pub mod nop;
+pub mod page;
 pub mod plan;
 pub mod plot;
 pub mod post;

@@ -226,22 +226,11 @@ impl Engine {
         }
     }
 
-    /// Starts an operation on an attached object, if it is one of the frequent ones; else it is to be started by `start`.
+    /// Starts an operation on an attached object, if it is one of the frequent ones; else (false) it is to be started by
+    /// `start`.
     #[inline(always)]
-    pub(crate) fn start_on(&mut self, slot: u32, head: &mut Head, entry: &mut Entry, pool: &Pool) -> Option<Started> {
-        match self {
-            #[cfg(target_os = "linux")]
-            Engine::Uring(uring) => uring.start_on(slot, head, entry, pool),
-            #[cfg(target_os = "linux")]
-            Engine::Epoll(reactor) => reactor.start_on(slot, head, entry, pool),
-            #[cfg(unix)]
-            Engine::Kqueue(reactor) => reactor.start_on(slot, head, entry, pool),
-            // Where a wait looks at all descriptors, it is of no use, and would only lengthen the others' way.
-            #[cfg(unix)]
-            Engine::Poll(_) => None,
-            #[cfg(windows)]
-            Engine::Iocp(iocp) => iocp.start_on(slot, head, entry, pool),
-        }
+    pub(crate) fn start_on(&mut self, slot: u32, head: &mut Head, entry: &mut Entry, pool: &Pool) -> bool {
+        each!(self, b => b.start_on(slot, head, entry, pool))
     }
 
     /// Starts a nop. (Apart from `start`, and inlined into `submit`: it is measured to tell what the port itself takes.)
@@ -272,16 +261,20 @@ impl Engine {
         each!(self, b => b.advance(core))
     }
 
-    /// Whether a step of `advance` makes a call, where others only take up what the system has done.
-    #[inline(always)]
-    pub(crate) fn makes_calls(&self) -> bool {
+    /// Whether operations that were started are carried out by the next steps of `advance`, without a wait.
+    #[inline]
+    pub(crate) fn has_untried(&self) -> bool {
         match self {
             #[cfg(target_os = "linux")]
             Engine::Uring(_) => false,
             #[cfg(windows)]
             Engine::Iocp(_) => false,
+            #[cfg(target_os = "linux")]
+            Engine::Epoll(reactor) => reactor.has_untried(),
             #[cfg(unix)]
-            _ => true,
+            Engine::Kqueue(reactor) => reactor.has_untried(),
+            #[cfg(unix)]
+            Engine::Poll(reactor) => reactor.has_untried(),
         }
     }
 

@@ -6,20 +6,8 @@ use crate::completion::{Completion, Means, Part};
 use crate::core::{Core, Event};
 use crate::op::raw::RawOp;
 use crate::poster::Mail;
-use crate::slot::OpId;
+use crate::slot::{Note, OpId};
 use std::hint::cold_path;
-
-/// Where taking up what is ready makes a call: how many are made before the first of their completions is handed out. The
-/// kernel's code for so many receives, and then for as many sends by who got them, stays in the cache; that for a receive
-/// and a send in turn does not. (64 connections x 64 B on epoll, CPU time beside the loop by hand: `anyport bench echo` had
-/// 1.054 and 1.044 with 16, 1.026 and 1.049 with 64. The same servers side by side, but for that number, 8 to 20
-/// of each, the mean to about 0.006: 1.046 with 1, 1.034 with 4, 1.028 with 16, 1.018 with 32, 64 and 256. With 256 the p99
-/// of 1000 connections was 14 ms, with 16 and 64 it was 8 and 9.)
-const AHEAD: u32 = 64;
-
-/// Bytes that may be moved ahead of their completions: so much that stays in a core's first cache. (`anyport bench echo`,
-/// 64 connections x 16 KiB, with 48 KiB of that cache: 1.09 to 1.11 times the loop by hand with 64 KiB, 1.02 to 1.04 with this.)
-const AHEAD_BYTES: usize = 16 * 1024;
 
 impl Port {
     #[inline]
@@ -27,22 +15,14 @@ impl Port {
         !self.ready.is_empty() || !self.mail.is_empty()
     }
 
-    /// Takes up what the last wait reported: one completion or, where the backend makes the calls, some. False: there is
-    /// nothing more to complete.
+    /// Takes up what there is until something is complete. False: there is nothing more to complete.
     #[inline(never)]
     pub(super) fn take_up(&mut self) -> bool {
-        let (mut left, mut room) = (if self.engine.makes_calls() { AHEAD } else { 1 }, AHEAD_BYTES);
-        while let Some(event) = self.engine.advance(&mut self.core) {
-            let raw = &self.core.slots.head(event.slot()).raw;
-            let pool_is_empty = raw.is_pooled() && self.core.pool.of(raw).available() == 0;
-            room = room.saturating_sub(event.outcome.value().unwrap_or(0));
+        while !self.has_ready() {
+            let Some(event) = self.engine.advance(&mut self.core) else { return false };
             self.settle_late(event);
-            left = left.saturating_sub(1);
-            if self.has_ready() && (left == 0 || room == 0 || pool_is_empty) {
-                return true;
-            }
         }
-        self.has_ready()
+        true
     }
 
     /// Takes up what came by the inbox; `None`: that was no post.
@@ -74,7 +54,7 @@ impl Port {
                 Means::Accepted {
                     kind: head.kind.filter(|kind| kind.is_stream()),
                     // Accepted by the ring, or by a call that asked for what the reactor needs.
-                    nonblocking: head.polled || self.engine.backend() != Backend::Uring,
+                    nonblocking: head.note == Note::Polled || self.engine.backend() != Backend::Uring,
                 }
             }
             RawOp::Open { .. } => {

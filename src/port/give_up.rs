@@ -16,6 +16,14 @@ use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 impl Port {
+    /// Has everything tried that was submitted before a close: it was there first.
+    fn try_submitted(&mut self) {
+        while self.engine.has_untried() {
+            let Some(event) = self.engine.advance(&mut self.core) else { break };
+            self.settle_late(event);
+        }
+    }
+
     /// Gives up one operation; false if there is nothing to give up.
     pub(super) fn give_up(&mut self, slot: u32) -> bool {
         let head = self.core.slots.head_mut(slot);
@@ -75,6 +83,7 @@ impl Port {
     }
 
     pub(super) fn begin_close(&mut self, slot: u32, handle: u32) {
+        self.try_submitted();
         self.core.handles.entry_mut(handle).state = HandleState::Closing { slot };
         self.core.slots.head_mut(slot).state = State::Started;
         if self.core.handles.entry(handle).is_idle() {
@@ -96,6 +105,7 @@ impl Port {
     /// Takes every buffer back from the system, and puts the posts that come meanwhile aside: their values are
     /// the user's, and may panic when they are dropped. False: that was impossible.
     fn take_everything_back(&mut self, posts: &mut VecDeque<Mail>) -> bool {
+        self.try_submitted();
         // First what the system does not have, so that giving up the rest starts nothing.
         for started in [false, true] {
             for slot in 0..self.core.slots.bound() {
@@ -144,7 +154,7 @@ impl Drop for Port {
         // What nobody took is dropped last, with nothing in flight any more: that is the user's code.
         let mut posts = self.inbox.close();
         let all_back = self.take_everything_back(&mut posts);
-        let ready = std::iter::from_fn(|| self.ready.pop().map(|event| self.complete(event)));
+        let ready = std::iter::from_fn(|| self.ready.pop_front().map(|event| self.complete(event)));
         let completions: Vec<Completion> = ready.collect();
         if all_back {
             // SAFETY: as above; all operations have come back.

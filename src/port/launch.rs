@@ -1,7 +1,6 @@
 //! From `submit` to the backend: an operation joins its lane, and is started when its turn has come.
 
 use super::Port;
-use super::settle::may_go_on;
 use crate::backend::Started;
 use crate::core::{Core, Event};
 use crate::error::{self, Refusal};
@@ -29,12 +28,13 @@ impl Port {
                     Started::Done(outcome) => self.conclude_free(slot, outcome),
                 }
             }
-            _ => self.launch_free(slot),
+            _ => self.launch_otherwise(slot),
         }
     }
 
+    /// The rest of that, where the backend has to look closer.
     #[inline(never)]
-    fn launch_free(&mut self, slot: u32) {
+    fn launch_otherwise(&mut self, slot: u32) {
         self.hand_over(slot);
         self.run_starts();
     }
@@ -54,34 +54,16 @@ impl Port {
             return self.launch_slowly(slot, handle);
         }
         (head.handle, head.kind, head.state) = (handle.index, Some(entry.kind), State::Started);
-        match self.engine.start_on(slot, head, entry, pool) {
-            Some(Started::Pending) => {
-                match head.lane {
-                    Lane::Free => entry.link(slots, slot),
-                    _ => entry.link_first(head, slot),
-                }
-                self.with_system += 1;
-            }
-            // Over at once, it need not join its lane.
-            Some(Started::Done(outcome)) if !outcome.is_empty() && !may_go_on(head, outcome) => {
-                self.conclude_free(slot, outcome);
-            }
-            other => {
-                cold_path();
-                entry.link(slots, slot);
-                self.launch_started(slot, other);
-            }
+        if !self.engine.start_on(slot, head, entry, pool) {
+            cold_path();
+            entry.link(slots, slot);
+            return self.launch_otherwise(slot);
         }
-    }
-
-    /// The rest of that for what goes on, or is still to be started.
-    #[inline(never)]
-    fn launch_started(&mut self, slot: u32, started: Option<Started>) {
-        match started {
-            Some(started) => self.follow(slot, started),
-            None => self.hand_over(slot),
+        match head.lane {
+            Lane::Free => entry.link(slots, slot),
+            _ => entry.link_first(head, slot),
         }
-        self.run_starts();
+        self.with_system += 1;
     }
 
     #[inline(never)]
@@ -147,7 +129,7 @@ impl Port {
             Started::Pending => self.with_system += 1,
             Started::Done(outcome) => {
                 if let Some(event) = self.settle_one(Event::last(slot, outcome)) {
-                    self.ready.push(event);
+                    self.ready.push_back(event);
                 }
             }
         }

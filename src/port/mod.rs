@@ -22,7 +22,7 @@ use crate::buf::pool::Pool;
 use crate::builder::Builder;
 use crate::clock::{Clock, nanos};
 use crate::completion::Completion;
-use crate::core::Core;
+use crate::core::{Core, Event};
 use crate::error::Refusal;
 use crate::explain::{self, Explanation};
 use crate::handle::{Entry, Handle, Handles};
@@ -30,7 +30,6 @@ use crate::op::Operation;
 use crate::op::front::{Place, table};
 use crate::payload::VTable;
 use crate::poster::{Inbox, Mail, Poster, Sleep};
-use crate::ready::Ready;
 use crate::slot::{Marks, OpId, Slots};
 use crate::starved::Starved;
 use crate::sys::{ForkGuard, Object, Source};
@@ -81,7 +80,8 @@ const BUDGET: u32 = 256;
 #[repr(C)]
 pub struct Port {
     core: Core,
-    ready: Ready,
+    /// Events that were settled, in their order.
+    ready: VecDeque<Event>,
     /// Completions handed out since the system was last asked.
     handed_out: u32,
     /// Whose turn it is when both posts and completions are there.
@@ -142,7 +142,7 @@ impl Port {
             clock: Clock::new(),
             inbox,
             mail: VecDeque::new(),
-            ready: Ready::default(),
+            ready: VecDeque::new(),
             starts: VecDeque::new(),
             starved: Starved::default(),
             parked: VecDeque::new(),
@@ -236,6 +236,9 @@ impl Port {
 
     /// Submits an operation, lending what it owns to the system. Cannot fail: whatever is wrong
     /// becomes the operation's completion.
+    ///
+    /// The system call is made later, together with others: on a readiness queue when [`next`](Port::next) has nothing else to
+    /// hand out, on io_uring by the next [`wait`](Port::wait). Long work between two calls of `next` delays it.
     ///
     /// ```
     /// # use anyport::{Port, Token, op};
@@ -369,6 +372,10 @@ impl Port {
             return Ok(true);
         }
         self.refuse_child()?;
+        // What was submitted may be done already, and then no wait is needed either.
+        if self.handed_out < BUDGET && self.engine.has_untried() && self.take_up() {
+            return Ok(true);
+        }
         if std::mem::take(&mut self.caller_sleeps) {
             self.inbox.wake_up();
         }
@@ -463,17 +470,12 @@ impl Port {
                     post => return post,
                 }
             }
-            let event = if let Some(event) = self.ready.pop() {
+            let event = if let Some(event) = self.ready.pop_front() {
                 self.posts_next = true;
                 event
             } else if self.fork.is_child() {
                 cold_path();
                 return None;
-            } else if self.engine.makes_calls() {
-                if !self.take_up() {
-                    return None;
-                }
-                continue;
             } else {
                 let event = self.engine.advance(&mut self.core)?;
                 if self.settles_simply(event) {

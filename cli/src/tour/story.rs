@@ -57,13 +57,14 @@ pub(super) fn calls(backend: Backend, step: Step) -> &'static [&'static str] {
         (Backend::Uring, Step::Create) => &["io_uring_setup", "io_uring_register", "io_uring_enter"],
         (Backend::Uring, Step::Wait | Step::Again) => &["io_uring_enter"],
         (Backend::Epoll, Step::Create) => &["epoll_create1", "epoll_ctl"],
-        (Backend::Epoll, Step::Lend) => &["recvfrom", "epoll_ctl"],
-        (Backend::Epoll, Step::Wait | Step::Again) => &["epoll_wait", "recvfrom"],
-        (Backend::Poll, Step::Wait | Step::Again) => &["ppoll", "recvfrom"],
+        (Backend::Epoll, Step::Wait) => &["recvfrom", "epoll_ctl", "epoll_wait", "recvfrom"],
+        (Backend::Epoll, Step::Again) => &["epoll_wait", "recvfrom"],
+        (Backend::Poll, Step::Wait) => &["recvfrom", "ppoll", "recvfrom"],
+        (Backend::Poll, Step::Again) => &["ppoll", "recvfrom"],
         (Backend::Kqueue, Step::Create) => &["kqueue", "kevent"],
-        (Backend::Kqueue, Step::Wait | Step::Again) => &["kevent", "recvfrom"],
+        (Backend::Kqueue, Step::Wait) => &["recvfrom", "kevent", "recvfrom"],
+        (Backend::Kqueue, Step::Again) => &["kevent", "recvfrom"],
         (Backend::Epoll | Backend::Poll | Backend::Kqueue, Step::Join) => &["fcntl"],
-        (Backend::Poll | Backend::Kqueue, Step::Lend) => &["recvfrom"],
         (Backend::Iocp, Step::Create) => &["CreateIoCompletionPort"],
         (Backend::Iocp, Step::Join) => &["CreateIoCompletionPort", "SetFileCompletionNotificationModes"],
         (Backend::Iocp, Step::Lend) => &["WSARecv"],
@@ -78,6 +79,9 @@ pub(super) fn silence(backend: Backend, step: Step) -> &'static str {
     match (backend, step) {
         (Backend::Uring, Step::Lend) => {
             "no system call: the receive is written into the ring and goes to the kernel with the next wait"
+        }
+        (Backend::Epoll | Backend::Poll | Backend::Kqueue, Step::Lend) => {
+            "no system call: the receive is queued, and tried when the port is asked for completions"
         }
         (_, Step::Return) => "no system call: a move in memory, from the port back to you",
         _ => "no system call",

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use super::page::PageAligned;
 use super::work::Work;
 
 /// Longer than any load is kept up. A message that is not back by then is lost.
@@ -28,7 +29,7 @@ const LIMIT: Duration = Duration::from_secs(45);
 pub struct Load {
     connections: Vec<TcpStream>,
     active: usize,
-    message: Vec<u8>,
+    message: PageAligned,
     /// Where the system tells about the active ones, once they have been driven.
     queue: Option<here::Queue>,
 }
@@ -64,7 +65,8 @@ impl Load {
 
     /// A load on sockets that are connected already.
     pub fn over(connections: Vec<TcpStream>, work: &Work) -> Load {
-        let message = (0..work.message).map(|place| place as u8).collect();
+        let mut message = PageAligned::zeroed(work.message);
+        message.iter_mut().enumerate().for_each(|(place, byte)| *byte = place as u8);
         Load { connections, active: work.active, message, queue: None }
     }
 

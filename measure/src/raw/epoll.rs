@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send, sockopt};
 use slab::Slab;
 
+use crate::page::PageAligned;
 use crate::work::Work;
 
 const LISTENER: u64 = u64::MAX;
@@ -30,7 +31,7 @@ pub fn serve(listener: TcpListener, work: &Work) -> io::Result<()> {
     epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN | EventFlags::ET)?;
     let mut open: Slab<Connection> = Slab::with_capacity(work.connections.min(1 << 16));
     let mut gone = 0;
-    let mut buffer = vec![0; work.buffer()];
+    let mut buffer = PageAligned::zeroed(work.buffer());
     let mut events = Vec::with_capacity(1024);
     while gone < work.total {
         match epoll::wait(&epoll, spare_capacity(&mut events), None) {

@@ -88,8 +88,8 @@ impl Iocp {
 
     /// Nothing is started that way: a call needs the block of its slot.
     #[inline]
-    pub(crate) fn start_on(&mut self, _slot: u32, _head: &mut Head, _entry: &Entry, _pool: &Pool) -> Option<Started> {
-        None
+    pub(crate) fn start_on(&mut self, _slot: u32, _head: &mut Head, _entry: &Entry, _pool: &Pool) -> bool {
+        false
     }
 
     /// There is nothing to be done.

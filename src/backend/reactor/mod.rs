@@ -1,16 +1,20 @@
 //! Readiness made completion: the backend over epoll, kqueue and poll(2).
 //!
+//! A reactor is a ring in the program: what is submitted is queued, the next step carries it out, and the results are taken up
+//! one by one. So calls are made many at a time, with nothing else in between (`calls.rs`).
+//!
 //! An operation is tried first. If it would block, its handle is registered (once, for both
 //! directions, edge-triggered) and the lane's direction is marked *exhausted*: nothing is tried again
 //! before the selector reports an edge. A short read or write on a stream has exhausted it too, which
 //! saves the call that would only say `EAGAIN`. In steady state an echo is one recv and one send.
 //!
-//! [`Reactor::wait`] notes edges; [`Reactor::advance`] carries their operations out one by one, as the port asks for
-//! them: a few ahead, so that a buffer that was just filled is used while it is in the cache, and no handle runs ahead.
+//! [`Reactor::wait`] notes edges; [`Reactor::advance`] makes the calls, and hands out what came of them.
 //!
-//! Invariant: a started operation is waiting for an edge of its direction, or such an edge is in
-//! `edges`, or it is with the blocking pool.
+//! Invariant: a started operation is to be tried (`untried`), or waits for an edge of its direction, or such an edge is in
+//! `edges`, or its event is in `results`, or it is with the blocking pool. Its [`Note`] tells the first and the last but one,
+//! so that it is in one place only.
 
+mod calls;
 #[cfg(target_os = "linux")]
 pub(crate) mod epoll;
 #[cfg_attr(
@@ -26,9 +30,10 @@ pub(crate) mod epoll;
 )]
 pub(crate) mod kqueue;
 pub(crate) mod poll;
+mod results;
 
 use super::blocking::Blocking;
-use super::perform::{Performed, close, is_ready, perform};
+use super::perform::close;
 use super::quirks::{is_cached, read_cached, silence};
 use super::{Cancelled, Started, not_waitable};
 use crate::buf::pool::Pool;
@@ -37,11 +42,13 @@ use crate::core::{Core, Event};
 use crate::error;
 use crate::explain::{Carrier, Feature};
 use crate::handle::{Entry, Kind};
-use crate::op::raw::{Direction, Lane, RawOp, Reads};
+use crate::op::raw::{Direction, Lane, RawOp};
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
-use crate::slot::{Head, Marks, NONE, State};
+use crate::slot::{Head, NONE, Note};
 use crate::sys::{Notes, Source, set_nonblocking};
+use calls::AHEAD;
+use results::Results;
 use std::collections::VecDeque;
 use std::hint::cold_path;
 use std::io;
@@ -110,13 +117,6 @@ struct Edge {
 const READ: u8 = Lane::Read.bit() | Lane::Readable.bit();
 const WRITE: u8 = Lane::Write.bit() | Lane::Writable.bit();
 
-/// Completions that a multishot operation may have before the next handle has its turn.
-const TURNS: u8 = 16;
-
-/// Edges that are taken up before the next wait, so that these handles have their turn beside a flood of posts. The others
-/// stay behind them in the queue: what is received long before its turn holds a buffer, and is no longer in the cache then.
-const TAKEN_UP: usize = 16;
-
 /// Queues a handle, once, however many edges come before its turn: a busy one would have a turn for each.
 fn queue(edges: &mut VecDeque<Edge>, entry: &mut Entry, handle: u32, lanes: u8) {
     let readiness = &mut entry.notes.readiness;
@@ -129,8 +129,14 @@ fn queue(edges: &mut VecDeque<Edge>, entry: &mut Entry, handle: u32, lanes: u8) 
 /// The backend.
 pub(crate) struct Reactor<S> {
     selector: S,
+    /// Operations that were started and are to be tried for the first time, in their order.
+    untried: Vec<u32>,
+    /// What came of those that were tried, in its order.
+    results: Results,
     /// A handle is here at most once.
     edges: VecDeque<Edge>,
+    /// Whose turn it is when calls are made.
+    edges_next: bool,
     blocking: Blocking,
 }
 
@@ -158,60 +164,42 @@ fn direction(lane: Lane) -> Direction {
     }
 }
 
-/// Whether the error that came with an edge is what this outcome stands for: the call reports the socket's error, or
-/// what is left to report after somebody else has taken that up.
-fn stands_for_error(raw: &RawOp, kind: Kind, outcome: Outcome) -> bool {
-    match (raw, outcome.errno()) {
-        (raw, errno) if raw.receives() => match errno {
-            Some(errno) => errno != error::NO_BUFFER,
-            None => outcome.value() == Some(0) && kind.is_stream(),
-        },
-        (RawOp::Connect { .. }, errno) => errno.is_some(),
-        // On other streams a send to a peer that is gone has an answer of its own.
-        (RawOp::Send { .. } | RawOp::SendMsg { .. }, Some(_)) if kind == Kind::Tcp => true,
-        (RawOp::SendFile { .. }, Some(errno)) if kind == Kind::Tcp => errno != error::NOT_AT_HAND,
-        (RawOp::Shutdown { .. }, _) => false,
-        (_, errno) => errno.is_some_and(error::would_block),
-    }
-}
-
 impl<S: Selector> Reactor<S> {
     pub(crate) fn new(options: &Builder, inbox: &Arc<Inbox>) -> io::Result<Reactor<S>> {
         Ok(Reactor {
             selector: S::new(options.entries as usize, inbox)?,
+            untried: Vec::new(),
+            results: Results::default(),
             edges: VecDeque::new(),
+            edges_next: false,
             blocking: Blocking::new(options.threads, inbox),
         })
     }
 
-    /// Starts one of the frequent calls of a socket; `None` for all else, which is for `start`.
+    /// Takes an operation on an object on: it waits for an edge, or is tried in its turn. False: that is for `start`.
     #[inline(always)]
-    pub(crate) fn start_on(&mut self, _slot: u32, head: &mut Head, entry: &mut Entry, pool: &Pool) -> Option<Started> {
-        if !entry.kind.is_socket() {
+    pub(crate) fn start_on(&mut self, slot: u32, head: &mut Head, entry: &mut Entry, _pool: &Pool) -> bool {
+        head.note = Note::Nothing;
+        if needs_pool(&head.raw, Some(entry.kind)) {
             cold_path();
-            return None;
+            return false;
         }
         let readiness = &entry.notes.readiness;
-        let (exhausted, direction) = match head.raw {
-            RawOp::RecvPooled { multi: false } | RawOp::Recv { .. } => {
-                (readiness.read_exhausted == Some(Reads::Bytes), Direction::Read)
-            }
-            RawOp::Send { .. } => (readiness.write_exhausted, Direction::Write),
-            _ => return None,
+        let exhausted = match head.lane {
+            Lane::Read => readiness.read_exhausted == Some(head.raw.reads()),
+            // A connect and a shutdown need no room.
+            Lane::Write => readiness.write_exhausted && head.raw.sends(),
+            _ => false,
         };
         if exhausted && readiness.registered {
-            self.selector.expect(entry.fd(), head.handle, direction);
-            return Some(Started::Pending);
+            self.selector.expect(entry.fd(), head.handle, direction(head.lane));
+        } else if head.raw.is_multi() {
+            queue(&mut self.edges, entry, head.handle, head.lane.bit());
+        } else {
+            head.note = Note::Untried;
+            self.untried.push(slot);
         }
-        Some(self.try_first(head, entry, pool))
-    }
-
-    #[inline(always)]
-    fn try_first(&mut self, head: &mut Head, entry: &mut Entry, pool: &Pool) -> Started {
-        match self.attempt(head, entry, pool) {
-            Some(outcome) => Started::Done(outcome),
-            None => Started::Pending,
-        }
+        true
     }
 
     /// There is nothing to be done.
@@ -224,27 +212,11 @@ impl<S: Selector> Reactor<S> {
     pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
         let Core { slots, handles, pool, .. } = core;
         let head = slots.head_mut(slot);
-        // Looked at where it is: it was written in parts a moment ago, and reading it as a whole would wait for that.
-        if head.handle == NONE || needs_pool(&head.raw, head.kind) {
-            return self.start_elsewhere(core, slot);
-        }
-        let entry = handles.entry_mut(head.handle);
-        let readiness = &entry.notes.readiness;
-        let exhausted = match head.lane {
-            Lane::Read => readiness.read_exhausted == Some(head.raw.reads()),
-            // A connect and a shutdown need no room.
-            Lane::Write => readiness.write_exhausted && head.raw.sends(),
-            _ => false,
-        };
-        if exhausted && readiness.registered {
-            self.selector.expect(entry.fd(), head.handle, direction(head.lane));
+        head.note = Note::Nothing;
+        if head.handle != NONE && self.start_on(slot, head, handles.entry_mut(head.handle), pool) {
             return Started::Pending;
         }
-        if head.raw.is_multi() {
-            queue(&mut self.edges, entry, head.handle, head.lane.bit());
-            return Started::Pending;
-        }
-        self.try_first(head, entry, pool)
+        self.start_elsewhere(core, slot)
     }
 
     /// Starts what needs no readiness: it is done right here, or by the blocking pool.
@@ -280,64 +252,27 @@ impl<S: Selector> Reactor<S> {
         outcome.value().filter(|&n| n == len as usize).map(|_| outcome)
     }
 
-    /// Tries an operation; `None`: it would block, and now waits for an edge.
-    #[inline(always)]
-    fn attempt(&mut self, head: &mut Head, entry: &mut Entry, pool: &Pool) -> Option<Outcome> {
-        let Performed { outcome, short } = perform(&mut head.raw, entry.fd(), entry.kind, pool);
-        if outcome.is_empty() {
-            cold_path();
-            return self.after_nothing(head, entry, outcome);
-        }
-        let reads = head.lane == Lane::Read;
-        let more = reads && entry.notes.readiness.registered && !self.selector.consume(entry.raw(), outcome.count());
-        // Nothing more can be had from this direction before the next edge.
-        if short && !more && entry.kind == Kind::Tcp && !(reads && entry.notes.readiness.distrust_short_reads) {
-            exhaust(entry, head.lane, &head.raw);
-        }
-        Some(outcome)
-    }
-
-    /// What a call comes to that has moved nothing; `None`: it is to wait for an edge.
-    #[inline(never)]
-    fn after_nothing(&mut self, head: &Head, entry: &mut Entry, outcome: Outcome) -> Option<Outcome> {
-        if entry.notes.readiness.registered
-            && stands_for_error(&head.raw, entry.kind, outcome)
-            && let Some(errno) = self.selector.take_error(entry.fd())
-        {
-            return Some(Outcome::error(errno));
-        }
-        // A connect that is refused with EAGAIN (a Unix socket whose listener is full) gets no edge, so
-        // that is its result. For all else it means: not ready yet.
-        let waits = outcome.errno().is_some_and(error::would_block);
-        if !waits || matches!(head.raw, RawOp::Connect { begun: false, .. }) {
-            return Some(outcome);
-        }
-        // Nor for a datagram to a receiver that is full, while the sender's own socket has room.
-        if entry.kind == Kind::Datagram && head.raw.sends() && is_ready(entry.fd(), Direction::Write) {
-            return Some(outcome);
-        }
-        if !entry.notes.readiness.registered {
-            if let Err(error) = self.selector.add(entry.fd(), entry.kind, head.handle, entry.generation) {
-                return Some(error.into());
-            }
-            entry.notes.readiness.registered = true;
-        }
-        exhaust(entry, head.lane, &head.raw);
-        self.selector.expect(entry.fd(), head.handle, direction(head.lane));
-        None
-    }
-
     pub(crate) fn cancel(&mut self, core: &mut Core, slot: u32) -> Cancelled {
         let head = core.slots.head(slot);
         let kind = (head.handle != NONE).then(|| core.handles.entry(head.handle).kind);
-        if needs_pool(&head.raw, kind) && !self.blocking.cancel(slot) {
-            return Cancelled::Pending;
+        let is_multi = head.raw.is_multi();
+        match head.note {
+            // Tried once, because it was submitted before that; or its result is here.
+            Note::Untried | Note::Done => Cancelled::Pending,
+            _ if needs_pool(&head.raw, kind) && !self.blocking.cancel(slot) => Cancelled::Pending,
+            // Behind what it has got so far.
+            _ if is_multi => {
+                core.slots.head_mut(slot).note = Note::Done;
+                self.results.push(Event::last(slot, Outcome::error(error::CANCELLED)));
+                Cancelled::Pending
+            }
+            _ => Cancelled::Done,
         }
-        Cancelled::Done
     }
 
     pub(crate) fn wait(&mut self, core: &mut Core, timeout: Option<Duration>) -> io::Result<()> {
-        let timeout = if self.edges.is_empty() { timeout } else { Some(Duration::ZERO) };
+        let nothing_due = self.results.is_empty() && self.untried.is_empty() && self.edges.is_empty();
+        let timeout = if nothing_due { timeout } else { Some(Duration::ZERO) };
         let edges = &mut self.edges;
         self.selector.wait(timeout, |report| {
             let entry = core.handles.entry_mut(report.handle);
@@ -358,78 +293,15 @@ impl<S: Selector> Reactor<S> {
         })
     }
 
-    #[inline]
-    pub(crate) fn advance(&mut self, core: &mut Core) -> Option<Event> {
-        while let Some(edge) = self.edges.front() {
-            let (handle, generation) = (edge.handle, edge.generation);
-            let event = self.serve(core, handle, generation);
-            if event.is_some() {
-                return event;
-            }
-        }
-        None
-    }
-
-    /// Serves a lane of the handle that the front edge is of; an edge with none left is taken out.
-    // A call of its own, so that what the usual case does once is not made ready for a loop.
-    #[inline(never)]
-    fn serve(&mut self, core: &mut Core, handle: u32, generation: u32) -> Option<Event> {
-        let Core { slots, handles, pool, .. } = core;
-        let entry = handles.entry_mut(handle);
-        if entry.generation != generation {
-            cold_path();
-            self.edges.pop_front();
-            return None;
-        }
-        let Some(lane) = to_be_served(entry) else {
-            cold_path();
-            self.leave_front(entry);
-            return None;
-        };
-        let slot = entry.first(lane);
-        let head = slots.head_mut(slot);
-        let outcome = if waits(head) { self.attempt(head, entry, pool) } else { None };
-        if let Some(outcome) = outcome
-            && head.marks.contains(Marks::COMPOSITE)
-            && head.raw.goes_on_after(outcome)
-        {
-            self.after_shot(head, entry);
-            return Some(Event::more(slot, outcome));
-        }
-        entry.notes.readiness.lanes &= !lane.bit();
-        if to_be_served(entry).is_none() {
-            self.leave_front(entry);
-        }
-        outcome.map(|outcome| Event::last(slot, outcome))
-    }
-
-    /// Takes out the front edge, which is of `entry` and has no lane left.
-    #[inline(always)]
-    fn leave_front(&mut self, entry: &mut Entry) {
-        (entry.notes.readiness.lanes, entry.notes.readiness.queued) = (0, false);
-        self.edges.pop_front();
-    }
-
-    /// After a shot of a multishot operation, on the handle of the front edge: it goes on, unless it has to wait.
-    #[inline(never)]
-    fn after_shot(&mut self, head: &Head, entry: &mut Entry) {
-        let readiness = &mut entry.notes.readiness;
-        // Not registered yet, it is tried until it would block: no edge would come.
-        if readiness.read_exhausted.is_some() && readiness.registered {
-            readiness.lanes &= !head.lane.bit();
-            self.selector.expect(entry.fd(), head.handle, Direction::Read);
-            return;
-        }
-        let edge = self.edges.front_mut().expect("the edge that was served");
-        edge.turns += 1;
-        if edge.turns == TURNS {
-            edge.turns = 0;
-            self.edges.rotate_left(1);
-        }
-    }
-
+    /// Of what is only to be done, no more than is done ahead: what is received long before its turn holds a buffer, and is no
+    /// longer in the cache then.
     pub(crate) fn backlog(&mut self) -> usize {
-        self.edges.len().min(TAKEN_UP)
+        self.results.len() + (self.untried.len() + self.edges.len()).min(AHEAD)
+    }
+
+    /// Whether operations are to be tried that no wait has to report.
+    pub(crate) fn has_untried(&self) -> bool {
+        !self.untried.is_empty()
     }
 
     pub(crate) fn attach(&mut self, source: &Source, kind: Kind) -> io::Result<Notes> {
@@ -482,24 +354,5 @@ impl<S: Selector> Reactor<S> {
 
     pub(crate) fn features(&self) -> Vec<Feature> {
         vec![Feature::new("waiting call", true, S::CALL)]
-    }
-}
-
-/// Whether the head of a lane waits for an edge: started, and not with the blocking pool for the while.
-fn waits(head: &Head) -> bool {
-    head.state == State::Started && !matches!(head.raw, RawOp::Bring { .. })
-}
-
-/// The first lane that an edge is to be served for. (One that has nothing in it was served, too: what comes is tried.)
-#[inline(always)]
-fn to_be_served(entry: &Entry) -> Option<Lane> {
-    Lane::first_of(entry.notes.readiness.lanes & entry.occupied())
-}
-
-fn exhaust(entry: &mut Entry, lane: Lane, raw: &RawOp) {
-    match lane {
-        Lane::Read => entry.notes.readiness.read_exhausted = Some(raw.reads()),
-        Lane::Write => entry.notes.readiness.write_exhausted = true,
-        _ => {}
     }
 }

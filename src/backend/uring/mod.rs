@@ -30,7 +30,7 @@ use crate::handle::{self, Kind};
 use crate::op::raw::{Direction, RawOp};
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
-use crate::slot::{Head, NONE, State};
+use crate::slot::{Head, NONE, Note, State};
 use crate::sys::{Notes, Source, Waker, set_nonblocking, without_blocking};
 use io_uring::squeue::Entry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
@@ -264,42 +264,29 @@ impl Uring {
         let head = slots.head_mut(slot);
         let object = (head.handle != NONE).then(|| handles.entry(head.handle));
         let (fd, kind) = object.map_or((-1, None), |object| (object.raw(), Some(object.kind)));
-        match self.start_by_entry(slot, head, fd, kind, pool) {
-            Some(started) => started,
-            None => self.start_otherwise(core, slot),
+        if self.start_by_entry(slot, head, fd, kind, pool) {
+            return Started::Pending;
         }
+        self.start_otherwise(core, slot)
     }
 
-    /// Starts what the ring can do by an entry; `None` for all else.
+    /// Starts what the ring can do by an entry; false for all else.
     // Not inlined: the reactors' calls, which are, would have to leave room for it.
     #[inline(never)]
-    pub(crate) fn start_on(
-        &mut self,
-        slot: u32,
-        head: &mut Head,
-        object: &handle::Entry,
-        pool: &Pool,
-    ) -> Option<Started> {
+    pub(crate) fn start_on(&mut self, slot: u32, head: &mut Head, object: &handle::Entry, pool: &Pool) -> bool {
         self.start_by_entry(slot, head, object.raw(), Some(object.kind), pool)
     }
 
     #[inline(always)]
     pub(crate) fn start_nop(&mut self, slot: u32, head: &mut Head) -> Started {
-        head.polled = false;
+        head.note = Note::Nothing;
         self.push(entry::nop().user_data(u64::from(slot)));
         Started::Pending
     }
 
     #[inline(always)]
-    fn start_by_entry(
-        &mut self,
-        slot: u32,
-        head: &mut Head,
-        fd: RawFd,
-        kind: Option<Kind>,
-        pool: &Pool,
-    ) -> Option<Started> {
-        head.polled = false;
+    fn start_by_entry(&mut self, slot: u32, head: &mut Head, fd: RawFd, kind: Option<Kind>, pool: &Pool) -> bool {
+        head.note = Note::Nothing;
         // Not a copy: it was written in parts a moment ago, and reading it as a whole would wait for that.
         let raw = &head.raw;
         match raw {
@@ -308,12 +295,12 @@ impl Uring {
             _ => {}
         }
         if self.plan(raw, kind) != Plan::Native {
-            return None;
+            return false;
         }
         let mut entry = entry::build(raw, fd, kind, &self.probe, pool, &raw const *self.named);
         entry.set_user_data(u64::from(slot));
         self.push(entry);
-        Some(Started::Pending)
+        true
     }
 
     /// Starts what the ring cannot do by an entry.
@@ -321,7 +308,7 @@ impl Uring {
     fn start_otherwise(&mut self, core: &mut Core, slot: u32) -> Started {
         let head = core.slots.head_mut(slot);
         let plan = self.plan(&head.raw, head.kind);
-        head.polled = matches!(plan, Plan::Poll(_));
+        head.note = if matches!(plan, Plan::Poll(_)) { Note::Polled } else { Note::Nothing };
         let (raw, handle) = (head.raw, head.handle);
         let fd = if handle == NONE { -1 } else { core.handles.entry(handle).raw() };
         match plan {
@@ -396,7 +383,7 @@ impl Uring {
         if self.plan(&head.raw, kind) == Plan::Pool {
             return if self.blocking.cancel(slot) { Cancelled::Done } else { Cancelled::Pending };
         }
-        self.push_cancel(slot, head.polled);
+        self.push_cancel(slot, head.note == Note::Polled);
         Cancelled::Pending
     }
 
@@ -414,7 +401,7 @@ impl Uring {
         while let Some(slot) = self.unfound.pop() {
             let head = core.slots.head(slot);
             if head.state == State::Cancelling {
-                self.push_cancel(slot, head.polled);
+                self.push_cancel(slot, head.note == Note::Polled);
             }
         }
         if !self.backlog.is_empty() {
@@ -522,7 +509,7 @@ impl Uring {
     /// Polls for the operation in `slot`, which is then performed.
     fn poll_for(&mut self, core: &mut Core, slot: u32) {
         let head = core.slots.head_mut(slot);
-        head.polled = true;
+        head.note = Note::Polled;
         let direction = if head.raw.lane().is_write() { Direction::Write } else { Direction::Read };
         let fd = core.handles.entry(head.handle).raw();
         self.push_poll(slot, fd, direction);
