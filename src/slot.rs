@@ -88,8 +88,10 @@ pub(crate) enum Note {
     /// A ring polls for it, and then performs it.
     Polled,
     /// A reactor is to try it for the first time.
+    #[cfg_attr(windows, expect(dead_code, reason = "nothing is tried there"))]
     Untried,
     /// A reactor has its last event, which the port has not taken up yet.
+    #[cfg_attr(windows, expect(dead_code, reason = "nothing is tried there"))]
     Done,
 }
 
