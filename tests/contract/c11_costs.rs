@@ -51,6 +51,7 @@ pub(crate) fn tests() -> Vec<Case> {
             a_flood_of_datagrams_costs_a_recv_each,
             a_full_batch_costs_one_wait,
             what_is_submitted_together_is_called_together,
+            a_look_tries_all_that_was_submitted,
             a_file_costs_a_look_and_a_call_to_send_it,
             a_timed_wait_costs_one_system_call,
             a_timer_costs_one_system_call,
@@ -858,6 +859,32 @@ fn what_is_submitted_together_is_called_together(backend: Backend) {
         peer.read_exact(&mut bytes).expect("read");
         assert_eq!(&bytes, b"together");
     }
+}
+
+/// However much it is: from then on the system tells when there is something, and the port may sleep.
+fn a_look_tries_all_that_was_submitted(backend: Backend) {
+    const SUBMITTED: usize = 200;
+    if backend == Backend::Iocp {
+        skip_elsewhere("Windows makes each call when it is submitted");
+    }
+    let mut port = port(backend);
+    let mut far: Vec<_> = (0..SUBMITTED as u64)
+        .map(|token| {
+            let (here, there) = tcp_pair();
+            let here = port.attach(here).expect("attach");
+            port.submit(op::RecvPooled::new(here), Token(token));
+            there
+        })
+        .collect();
+    let (calls, found) = count(|| port.wait(Some(Duration::ZERO)).expect("wait"));
+    let calls = without_libkqueue(backend, calls);
+    assert!(!found, "there is nothing yet");
+    let (recvs, _) = calls_of_a_message(backend, true);
+    assert_eq!(calls.of_any(RECVS), recvs * SUBMITTED as u64, "{calls}");
+    assert_eq!(calls.of_any(WAITS), 1, "{calls}");
+    far[SUBMITTED - 1].write_all(b"!").expect("write");
+    assert!(port.wait(None).expect("wait"));
+    assert_eq!(port.next().map(|done| done.token()), Some(Token(SUBMITTED as u64 - 1)));
 }
 
 fn a_full_batch_costs_one_wait(backend: Backend) {

@@ -38,7 +38,7 @@ impl Room {
     /// Whether more may be done after this.
     #[inline(always)]
     fn is_left_after(&mut self, head: &Head, outcome: Outcome, pool: &Rc<Pool>) -> bool {
-        if head.lane != Lane::Read {
+        if head.lane != Lane::Read || outcome.is_error() {
             return true;
         }
         self.0 = self.0.saturating_sub(outcome.count());
@@ -56,20 +56,17 @@ impl<S: Selector> Reactor<S> {
         self.results.take()
     }
 
-    /// Makes calls until there are results: for what was submitted and for handles with an edge in turn, so that neither
+    /// Makes calls until there are results, or nothing more is to be tried: for what was submitted and for handles with an edge in turn, so that neither
     /// shuts the other out.
     #[inline(never)]
     fn make_calls(&mut self, core: &mut Core) {
         self.results.restart();
-        for _ in 0..2 {
+        while self.results.is_empty() && !(self.untried.is_empty() && self.edges.is_empty()) {
             self.edges_next = !self.edges_next;
             if self.edges_next {
                 self.try_submitted(core);
             } else {
                 self.serve_edges(core);
-            }
-            if !self.results.is_empty() {
-                return;
             }
         }
     }

@@ -130,7 +130,7 @@ fn queue(edges: &mut VecDeque<Edge>, entry: &mut Entry, handle: u32, lanes: u8) 
 pub(crate) struct Reactor<S> {
     selector: S,
     /// Operations that were started and are to be tried for the first time, in their order.
-    untried: Vec<u32>,
+    untried: VecDeque<u32>,
     /// What came of those that were tried, in its order.
     results: Results,
     /// A handle is here at most once.
@@ -168,7 +168,7 @@ impl<S: Selector> Reactor<S> {
     pub(crate) fn new(options: &Builder, inbox: &Arc<Inbox>) -> io::Result<Reactor<S>> {
         Ok(Reactor {
             selector: S::new(options.entries as usize, inbox)?,
-            untried: Vec::new(),
+            untried: VecDeque::new(),
             results: Results::default(),
             edges: VecDeque::new(),
             edges_next: false,
@@ -197,7 +197,7 @@ impl<S: Selector> Reactor<S> {
             queue(&mut self.edges, entry, head.handle, head.lane.bit());
         } else {
             head.note = Note::Untried;
-            self.untried.push(slot);
+            self.untried.push_back(slot);
         }
         true
     }
