@@ -243,7 +243,7 @@ pub(super) fn is_datagram(fd: BorrowedFd<'_>, kind: Kind, sender: &Sender) -> bo
 }
 
 /// Carries `raw` out on `fd` if that is possible at once; `EAGAIN` if not. An empty pool is `ENOBUFS`.
-// The calls of a busy stream are inlined into the port's loop: the kernel's own calls probably push out what the
+// The calls of a busy stream are inlined into the reactor's loops: the kernel's own calls probably push out what the
 // processor remembers of ours, so that it foresees no return that follows a system call (samples pile up behind them).
 #[inline(always)]
 pub(crate) fn perform(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Performed {

@@ -238,7 +238,7 @@ impl Port {
     /// becomes the operation's completion.
     ///
     /// The system call is made later, together with others: on a readiness queue when [`next`](Port::next) has nothing else to
-    /// hand out, on io_uring by the next [`wait`](Port::wait). Long work between two calls of `next` delays it.
+    /// hand out, on io_uring by the next [`wait`](Port::wait); on Windows at once. Long work between two calls of `next` delays it.
     ///
     /// ```
     /// # use anyport::{Port, Token, op};
