@@ -57,17 +57,20 @@ impl<S: Selector> Reactor<S> {
         self.results.take()
     }
 
-    /// Makes calls until there are results, or nothing more is to be tried: for what was submitted and for handles with an edge in turn, so that neither
-    /// shuts the other out.
+    /// Makes calls until there are results, or nothing more is to be tried: for what was submitted and for handles with an edge
+    /// in turn, so that neither shuts the other out.
     #[inline(never)]
     fn make_calls(&mut self, core: &mut Core) {
         self.results.restart();
-        while self.results.is_empty() && !(self.untried.is_empty() && self.edges.is_empty()) {
-            self.edges_next = !self.edges_next;
-            if self.edges_next {
-                self.try_submitted(core);
-            } else {
-                self.serve_edges(core);
+        while self.results.is_empty() {
+            match (self.untried.is_empty(), self.edges.is_empty()) {
+                (true, true) => return,
+                (false, false) => self.edges_last = !self.edges_last,
+                (nothing_submitted, _) => self.edges_last = nothing_submitted,
+            }
+            match self.edges_last {
+                true => self.serve_edges(core),
+                false => self.try_submitted(core),
             }
         }
     }
@@ -76,10 +79,9 @@ impl<S: Selector> Reactor<S> {
     #[inline(never)]
     fn try_submitted(&mut self, core: &mut Core) {
         let Core { slots, handles, pool, .. } = core;
-        let mut untried = std::mem::take(&mut self.untried);
-        let (mut tried, mut room) = (0, Room(AHEAD_BYTES));
-        for &slot in untried.iter().take(AHEAD) {
-            tried += 1;
+        let mut room = Room(AHEAD_BYTES);
+        for _ in 0..AHEAD {
+            let Some(slot) = self.untried.pop_front() else { break };
             let head = slots.head_mut(slot);
             let Some(outcome) = self.attempt(head, handles.entry_mut(head.handle), pool) else {
                 self.not_yet(head, slot);
@@ -90,8 +92,6 @@ impl<S: Selector> Reactor<S> {
                 break;
             }
         }
-        untried.drain(..tried);
-        self.untried = untried;
     }
 
     /// Has the last event of an operation, until the port takes it up.

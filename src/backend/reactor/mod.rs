@@ -135,8 +135,8 @@ pub(crate) struct Reactor<S> {
     results: Results,
     /// A handle is here at most once.
     edges: VecDeque<Edge>,
-    /// Whose turn it is when calls are made.
-    edges_next: bool,
+    /// Whose turn it was, when calls were made for both: that of edges.
+    edges_last: bool,
     blocking: Blocking,
 }
 
@@ -171,7 +171,7 @@ impl<S: Selector> Reactor<S> {
             untried: VecDeque::new(),
             results: Results::default(),
             edges: VecDeque::new(),
-            edges_next: false,
+            edges_last: false,
             blocking: Blocking::new(options.threads, inbox),
         })
     }
