@@ -19,7 +19,7 @@ use std::rc::Rc;
 /// How many results there are at most before the first of them is taken up.
 ///
 /// 64 connections x 64 B on epoll, CPU time beside the loop by hand, on a Zen 3 (32 KiB of instruction cache): each send at its
-/// submission, 1.07 to 1.12 (`anyport bench echo`: 1.094); all of a batch in a row, 0.97 to 1.04 (1.018). It is what lies between
+/// submission, 1.07 to 1.12 (`anyport bench echo`: 1.094); all of a batch in a row, 0.97 to 1.04 (1.018 and 0.999). It is what lies between
 /// two calls that counts: some 100 instructions more there, and it was 1.09 to 1.11 again. With 256 instead of 64 the p99
 /// of 1000 connections was 14 ms, with 16 and 64 it was 8 and 9 (another machine, sends at their submission).
 pub(super) const AHEAD: usize = 64;
