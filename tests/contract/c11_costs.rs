@@ -568,7 +568,7 @@ fn a_read_from_the_page_cache_starts_no_thread(backend: Backend) {
 /// While a port is busy with some of many connections that are ready, the others are not received from: each would hold a
 /// buffer of the pool until its turn.
 fn what_waits_for_its_turn_holds_no_buffer(backend: Backend) {
-    const READY: usize = 400;
+    const READY: usize = 200;
     if matches!(backend, Backend::Uring | Backend::Iocp) {
         skip_elsewhere("the system receives by itself");
     }

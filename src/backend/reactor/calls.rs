@@ -80,7 +80,7 @@ impl<S: Selector> Reactor<S> {
     fn try_submitted(&mut self, core: &mut Core) {
         let Core { slots, handles, pool, .. } = core;
         let mut room = Room(AHEAD_BYTES);
-        for _ in 0..AHEAD {
+        for _ in 0..self.ahead {
             let Some(slot) = self.untried.pop_front() else { break };
             let head = slots.head_mut(slot);
             let Some(outcome) = self.attempt(head, handles.entry_mut(head.handle), pool) else {
@@ -146,7 +146,7 @@ impl<S: Selector> Reactor<S> {
             } else {
                 self.ends(head, slot, outcome);
             }
-            if self.results.len() == AHEAD || !room.is_left_after(head, outcome, pool) {
+            if self.results.len() >= self.ahead || !room.is_left_after(head, outcome, pool) {
                 break;
             }
         }

@@ -117,6 +117,10 @@ struct Edge {
 const READ: u8 = Lane::Read.bit() | Lane::Readable.bit();
 const WRITE: u8 = Lane::Write.bit() | Lane::Writable.bit();
 
+/// Results of calls that are made just before a wait, so that these handles have their turn beside a flood of posts. The others
+/// stay in the queue: what is received long before its turn holds a buffer, and is no longer in the cache then.
+const TAKEN_UP: usize = 16;
+
 /// Queues a handle, once, however many edges come before its turn: a busy one would have a turn for each.
 fn queue(edges: &mut VecDeque<Edge>, entry: &mut Entry, handle: u32, lanes: u8) {
     let readiness = &mut entry.notes.readiness;
@@ -137,6 +141,8 @@ pub(crate) struct Reactor<S> {
     edges: VecDeque<Edge>,
     /// Whose turn it was, when calls were made for both: that of edges.
     edges_last: bool,
+    /// How many results there are at most before the first of them is taken up.
+    ahead: usize,
     blocking: Blocking,
 }
 
@@ -172,6 +178,7 @@ impl<S: Selector> Reactor<S> {
             results: Results::default(),
             edges: VecDeque::new(),
             edges_last: false,
+            ahead: AHEAD,
             blocking: Blocking::new(options.threads, inbox),
         })
     }
@@ -271,6 +278,7 @@ impl<S: Selector> Reactor<S> {
     }
 
     pub(crate) fn wait(&mut self, core: &mut Core, timeout: Option<Duration>) -> io::Result<()> {
+        self.ahead = AHEAD;
         let nothing_due = self.results.is_empty() && self.untried.is_empty() && self.edges.is_empty();
         let timeout = if nothing_due { timeout } else { Some(Duration::ZERO) };
         let edges = &mut self.edges;
@@ -293,10 +301,10 @@ impl<S: Selector> Reactor<S> {
         })
     }
 
-    /// Of what is only to be done, no more than is done ahead: what is received long before its turn holds a buffer, and is no
-    /// longer in the cache then.
+    /// From here to the wait less is done ahead.
     pub(crate) fn backlog(&mut self) -> usize {
-        self.results.len() + (self.untried.len() + self.edges.len()).min(AHEAD)
+        self.ahead = TAKEN_UP;
+        self.results.len() + (self.untried.len() + self.edges.len()).min(TAKEN_UP)
     }
 
     /// Whether operations are to be tried that no wait has to report.
