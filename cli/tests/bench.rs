@@ -13,10 +13,10 @@ fn bench(args: &[&str]) -> Output {
     output.expect("the program can be started")
 }
 
-/// The report of `anyport bench BENCHMARK --quick --json --backend BACKEND`.
+/// The report of `anyport bench BENCHMARK --quick --rounds 1 --json --backend BACKEND`.
 fn report(benchmark: &str, backend: Backend) -> Value {
     let backend = backend.to_string();
-    let output = bench(&[benchmark, "--quick", "--json", "--backend", &backend]);
+    let output = bench(&[benchmark, "--quick", "--rounds", "1", "--json", "--backend", &backend]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{benchmark} on {backend}: {stderr}");
     assert_eq!(stderr, "", "the progress bar is for terminals");
@@ -100,7 +100,7 @@ fn file_reads_are_compared_on_each_backend() {
 
 #[test]
 fn the_table_names_the_machine_and_each_contestant() {
-    let output = bench(&["nop", "--quick"]);
+    let output = bench(&["nop", "--quick", "--rounds", "1"]);
     let table = String::from_utf8(output.stdout).expect("text");
     let system = if cfg!(windows) { "Windows " } else { "Linux " };
     assert!(table.contains(system), "{table}");
@@ -117,4 +117,13 @@ fn an_unknown_backend_is_refused_by_name_with_status_2() {
     assert!(output.stdout.is_empty());
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("carrier-pigeon"), "{stderr}");
+}
+
+#[test]
+fn no_rounds_are_refused_with_status_2() {
+    let output = bench(&["nop", "--rounds", "0"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("--rounds") && stderr.contains("1.."), "{stderr}");
 }

@@ -122,7 +122,8 @@ impl fmt::Display for Report {
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} - {} ({} rounds)", self.benchmark, self.work, self.rounds)?;
+        let rounds = if self.rounds == 1 { "round" } else { "rounds" };
+        writeln!(f, "{} - {} ({} {rounds})", self.benchmark, self.work, self.rounds)?;
         let mut table = Table::new();
         table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
         table.set_header([

@@ -37,6 +37,9 @@ pub(crate) struct Bench {
     /// Take half a minute instead of three: a first impression
     #[arg(long)]
     quick: bool,
+    /// How many rounds to measure, each with a turn of everyone or more [default: 9, or 3 with --quick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: Option<u16>,
     /// Also draw what `ready` finds about idle sockets, into this SVG file
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -88,7 +91,7 @@ pub(crate) fn run(options: Bench) -> Result<(), Failure> {
     // What the limit is not enough for fails with the system's own message.
     descriptors::raise_limit();
     let backends = if options.backends.is_empty() { Backend::ALL.to_vec() } else { options.backends };
-    let rounds = if options.quick { 3 } else { 9 };
+    let rounds = options.rounds.map_or(if options.quick { 3 } else { 9 }, usize::from);
     let plan =
         Plan { quick: options.quick, rounds, cores, backends: backends.into_iter().map(Candidate::check).collect() };
     let all = Benchmark::value_variants();

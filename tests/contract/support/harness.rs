@@ -22,6 +22,8 @@ use super::skip::{self, Skipped};
 const SCENARIO: &str = "ANYPORT_SCENARIO";
 /// Seconds that a trial may take, for slow machines and sanitizers.
 const TRIAL_SECONDS: &str = "ANYPORT_TRIAL_SECONDS";
+/// With `1`, each trial is an isolated one.
+const ISOLATED: &str = "ANYPORT_ISOLATED";
 /// With `1`, a trial that this kind of machine (Linux 6.1 or later, io_uring allowed) can run must not be skipped.
 const NO_SKIPS: &str = "ANYPORT_NO_SKIPS";
 /// How the process of an isolated trial says that it was skipped.
@@ -118,11 +120,15 @@ pub(crate) fn run(promises: &[(&str, Vec<Case>)], backends: Backends) -> ExitCod
         return outcome.exit_code();
     }
     let avoidable = skip::summary();
-    if avoidable > 0 && env::var(NO_SKIPS).is_ok_and(|value| value == "1") {
+    if avoidable > 0 && is_set(NO_SKIPS) {
         println!("{NO_SKIPS}=1: {avoidable} of the skipped tests can run on this kind of machine");
         return ExitCode::FAILURE;
     }
     outcome.exit_code()
+}
+
+fn is_set(variable: &str) -> bool {
+    env::var(variable).is_ok_and(|value| value == "1")
 }
 
 fn expand(promises: &[(&str, Vec<Case>)], backends: Backends) -> Vec<Job> {
@@ -149,7 +155,7 @@ fn expand(promises: &[(&str, Vec<Case>)], backends: Backends) -> Vec<Job> {
 fn run_trial(job: &Job) {
     let _watched = Watchdog::over(job.name.clone());
     let body = || {
-        if job.case.isolated { run_isolated(&job.name) } else { run_body(job) }
+        if job.case.isolated || is_set(ISOLATED) { run_isolated(&job.name) } else { run_body(job) }
     };
     if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
         match panic.downcast::<Skipped>() {
