@@ -24,22 +24,22 @@ pub(crate) struct Core {
 /// parts and read back as a whole it would wait for that.
 #[derive(Clone, Copy)]
 pub(crate) struct Event {
-    /// The slot in the upper half; below it [`EVENT`], and [`GOES_ON`] perhaps.
+    /// The slot in the lower half; above it [`EVENT`], and [`GOES_ON`] perhaps.
     operation: NonZeroU64,
     pub(crate) outcome: Outcome,
 }
 
 /// Always set: what makes it no zero.
-const EVENT: u64 = 1;
+const EVENT: u64 = 1 << 62;
 
 /// A multishot operation goes on.
-const GOES_ON: u64 = 2;
+const GOES_ON: u64 = 1 << 63;
 
 impl Event {
     #[inline(always)]
     pub(crate) fn new(slot: u32, goes_on: bool, outcome: Outcome) -> Event {
         let goes_on = if goes_on { GOES_ON } else { 0 };
-        let operation = NonZeroU64::MIN | (u64::from(slot) << 32 | EVENT | goes_on);
+        let operation = const { NonZeroU64::new(EVENT).unwrap() } | (u64::from(slot) | goes_on);
         Event { operation, outcome }
     }
 
@@ -57,7 +57,7 @@ impl Event {
 
     #[inline(always)]
     pub(crate) fn slot(self) -> u32 {
-        (self.operation.get() >> 32) as u32
+        self.operation.get() as u32
     }
 
     /// A multishot operation that goes on.

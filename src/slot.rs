@@ -109,22 +109,38 @@ bitflags! {
         const NUMBERED = 8;
         /// It may have more than one event: [`RawOp::is_composite`].
         const COMPOSITE = 16;
+        /// Its result is more than a count: [`RawOp::results_in_more`].
+        const RESULTS_IN_MORE = 32;
+    }
+}
+
+impl Marks {
+    /// What is true of an operation as such.
+    #[inline(always)]
+    fn of(raw: &RawOp) -> Marks {
+        let mut marks = Marks::empty();
+        marks.set(Marks::COMPOSITE, raw.is_composite());
+        marks.set(Marks::RESULTS_IN_MORE, raw.results_in_more());
+        marks
     }
 }
 
 /// Everything about an operation but its payload.
 pub(crate) struct Head {
+    /// Its number among those that wait for a buffer of the pool, if it has one.
+    pub(crate) number: u64,
+    /// The one before it in its lane.
+    pub(crate) prev: u32,
+    /// What its handle is, if it has one: [`Head::kind`].
+    kind: Kind,
     pub(crate) token: Token,
     pub(crate) vtable: &'static VTable,
     /// Bytes moved by earlier parts of a send-all.
     pub(crate) transferred: usize,
-    /// Its number among those that wait for a buffer of the pool, if it has one.
-    pub(crate) number: u64,
     pub(crate) raw: RawOp,
     pub(crate) generation: u32,
-    /// The next of its lane (behind the last is the first) or of the free list, and the one before it in its lane.
+    /// The next of its lane (behind the last is the first) or of the free list.
     pub(crate) next: u32,
-    pub(crate) prev: u32,
     /// Index of its handle, or NONE.
     pub(crate) handle: u32,
     pub(crate) state: State,
@@ -132,25 +148,43 @@ pub(crate) struct Head {
     pub(crate) marks: Marks,
     /// The backend's own.
     pub(crate) note: Note,
-    /// What its handle is, if it has one.
-    pub(crate) kind: Option<Kind>,
 }
 
 impl Head {
+    /// It has one event, which is its end, and nothing is to be seen to then.
+    #[inline(always)]
+    pub(crate) fn is_plain(&self) -> bool {
+        (self.marks - Marks::RESULTS_IN_MORE).is_empty()
+    }
+
+    /// What its handle is, if it has one.
+    #[inline(always)]
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        (self.handle != NONE).then_some(self.kind)
+    }
+
+    /// It is one on this handle, which is of that kind.
+    #[inline(always)]
+    pub(crate) fn is_on(&mut self, handle: u32, kind: Kind) {
+        (self.handle, self.kind) = (handle, kind);
+    }
+
     /// What is to be seen to when it is over.
     #[inline(always)]
     pub(crate) fn has_loose_ends(&self) -> bool {
-        !(self.marks - Marks::COMPOSITE).is_empty()
+        !(self.marks - Marks::COMPOSITE - Marks::RESULTS_IN_MORE).is_empty()
     }
 
-    /// A new operation begins; what it is follows.
-    #[inline]
-    pub(crate) fn begin(&mut self, token: Token, vtable: &'static VTable) {
+    /// A new operation begins, which is to be started at once: most are.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, token: Token, vtable: &'static VTable, raw: RawOp) {
         (self.token, self.vtable) = (token, vtable);
         self.transferred = 0;
-        (self.handle, self.kind) = (NONE, None);
-        self.state = State::Queued;
-        self.marks = Marks::empty();
+        (self.raw, self.lane) = (raw, raw.lane());
+        self.handle = NONE;
+        self.state = State::Started;
+        self.marks = Marks::of(&raw);
+        self.note = Note::Nothing;
     }
 }
 
@@ -161,6 +195,10 @@ struct Slot {
     payload: Room,
     block: Block,
 }
+
+/// Where a slot is, until the slab is dropped.
+#[derive(Clone, Copy)]
+pub(crate) struct At(*mut Slot);
 
 /// Slots in a chunk.
 const CHUNK: usize = 64;
@@ -231,12 +269,24 @@ impl Slots {
         unsafe { &mut (*self.slot(index)).head }
     }
 
-    /// Both parts of slot `index`, found once, and where it goes when it is no longer used.
+    /// Where slot `index` is, for what is to find it once and use it more than once.
     #[inline]
-    pub(crate) fn parts(&mut self, index: u32) -> (&mut Head, *mut Room, &mut Vacant) {
-        let slot = self.slot(index);
-        // SAFETY: as for `head_mut` and `payload`.
-        unsafe { (&mut (*slot).head, &raw mut (*slot).payload, &mut self.vacant) }
+    pub(crate) fn at(&self, index: u32) -> At {
+        At(self.slot(index))
+    }
+
+    /// As `head_mut`, of a slot of this slab.
+    #[inline]
+    pub(crate) fn head_at(&mut self, at: At) -> &mut Head {
+        // SAFETY: as for `head_mut`; only `at` makes an `At`, and chunks stay where they are.
+        unsafe { &mut (*at.0).head }
+    }
+
+    /// Both parts of such a slot, and where it goes when it is no longer used.
+    #[inline]
+    pub(crate) fn parts(&mut self, at: At) -> (&mut Head, *mut Room, &mut Vacant) {
+        // SAFETY: as for `head_at` and `payload`.
+        unsafe { (&mut (*at.0).head, &raw mut (*at.0).payload, &mut self.vacant) }
     }
 
     /// Where the payload of slot `index` is. Who may use it: see the module's list of states.
@@ -268,7 +318,7 @@ impl Slots {
 
     /// Gives a slot back, as [`Vacant::add`] does.
     pub(crate) fn release(&mut self, index: u32) {
-        let (head, _, vacant) = self.parts(index);
+        let (head, _, vacant) = self.parts(self.at(index));
         vacant.add(head, index);
     }
 
@@ -310,7 +360,7 @@ impl Slots {
                 lane: Lane::Free,
                 marks: Marks::empty(),
                 note: Note::Nothing,
-                kind: None,
+                kind: Kind::File,
             };
             let block = Block::of_slot(first + i as u32);
             // SAFETY: slot `i` lies within the allocation just made; nothing is dropped by writing.

@@ -163,9 +163,10 @@ pub(crate) enum Cancelled {
 /// The chosen backend.
 // With a tag of its own: to find it out of a pointer's spare values would take each operation some instructions more.
 #[repr(u8)]
+#[allow(clippy::large_enum_variant)] // there is one in a port, and it is found without a pointer
 pub(crate) enum Engine {
     #[cfg(target_os = "linux")]
-    Uring(Box<uring::Uring>),
+    Uring(uring::Uring),
     #[cfg(target_os = "linux")]
     Epoll(Reactor<Epoll>),
     #[cfg(unix)]
@@ -198,7 +199,7 @@ impl Engine {
     pub(crate) fn new(backend: Backend, options: &Builder, inbox: &Arc<Inbox>) -> io::Result<Engine> {
         match backend {
             #[cfg(target_os = "linux")]
-            Backend::Uring => Ok(Engine::Uring(Box::new(uring::Uring::new(options, inbox)?))),
+            Backend::Uring => Ok(Engine::Uring(uring::Uring::new(options, inbox)?)),
             #[cfg(target_os = "linux")]
             Backend::Epoll => Ok(Engine::Epoll(Reactor::new(options, inbox)?)),
             #[cfg(unix)]
@@ -235,8 +236,8 @@ impl Engine {
 
     /// Starts a nop. (Apart from `start`, and inlined into `submit`: it is measured to tell what the port itself takes.)
     #[inline(always)]
-    pub(crate) fn start_nop(&mut self, slot: u32, head: &mut Head) -> Started {
-        each!(self, b => b.start_nop(slot, head))
+    pub(crate) fn start_nop(&mut self, slot: u32) -> Started {
+        each!(self, b => b.start_nop(slot))
     }
 
     /// Starts the operation in `slot`, whose payload is in place. It may be tried right here.

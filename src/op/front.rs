@@ -261,6 +261,7 @@ pub struct Lowered {
 }
 
 impl Lowered {
+    #[inline]
     pub(crate) fn new(placed: Placed, target: impl Into<Option<Handle>>, raw: Result<RawOp, Refusal>) -> Lowered {
         Lowered { target: target.into(), raw, due: None, _placed: placed }
     }
@@ -275,12 +276,14 @@ macro_rules! plain_operation {
         }
         impl crate::op::Unpack for $op {
             type Output = io::Result<$output>;
+            #[inline]
             fn output((): (), result: io::Result<crate::op::front::Value>) -> Self::Output {
                 ($map)(result)
             }
         }
         impl crate::op::Operation for $op {
             type Of = Self;
+            #[inline]
             fn lower($self, place: crate::op::front::Place<'_, ()>) -> crate::op::front::Lowered {
                 let (_, placed) = place.put(());
                 crate::op::front::Lowered::new(placed, $handle, Ok($raw))

@@ -204,6 +204,7 @@ impl RawOp {
     }
 
     /// True when it takes them into a buffer of a pool.
+    #[inline(always)]
     pub(crate) fn is_pooled(&self) -> bool {
         matches!(self, RawOp::RecvPooled { .. } | RawOp::RecvFromPooled { .. } | RawOp::RecvFromPooledMulti)
     }
@@ -232,6 +233,12 @@ impl RawOp {
                 | RawOp::SendFile { .. }
                 | RawOp::Bring { .. }
         )
+    }
+
+    /// True for what results in an object or a buffer, where others result in a count.
+    #[inline(always)]
+    pub(crate) fn results_in_more(&self) -> bool {
+        matches!(self, RawOp::Accept { .. } | RawOp::Open { .. }) || self.is_pooled()
     }
 
     /// True when one submission has many completions.

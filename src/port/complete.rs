@@ -6,7 +6,7 @@ use crate::completion::{Completion, Means, Part};
 use crate::core::{Core, Event};
 use crate::op::raw::RawOp;
 use crate::poster::Mail;
-use crate::slot::{Note, OpId};
+use crate::slot::{At, Marks, Note, OpId};
 use std::hint::cold_path;
 
 impl Port {
@@ -41,18 +41,19 @@ impl Port {
         }
     }
 
-    /// Makes the completion of an event that was settled, and frees the slot if that was its last.
+    /// Makes the completion of an event that was settled, whose slot is there, and frees the slot if that was its last.
     #[inline(always)]
-    pub(super) fn complete(&mut self, event: Event) -> Completion {
+    pub(super) fn complete(&mut self, event: Event, at: At) -> Completion {
         self.handed_out += 1;
         let (slot, more, outcome) = event.parts();
         let Core { slots, pool, .. } = &mut self.core;
-        let (head, room, vacant) = slots.parts(slot);
+        let (head, room, vacant) = slots.parts(at);
         let means = match head.raw {
+            _ if !head.marks.contains(Marks::RESULTS_IN_MORE) => Means::Count,
             RawOp::Accept { .. } => {
                 cold_path();
                 Means::Accepted {
-                    kind: head.kind.filter(|kind| kind.is_stream()),
+                    kind: head.kind().filter(|kind| kind.is_stream()),
                     // Accepted by the ring, or by a call that asked for what the reactor needs.
                     nonblocking: head.note == Note::Polled || self.engine.backend() != Backend::Uring,
                 }

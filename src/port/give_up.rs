@@ -47,7 +47,6 @@ impl Port {
             (State::Started, _) => {
                 head.state = State::Cancelling;
                 if let Cancelled::Done = self.engine.cancel(&mut self.core, slot) {
-                    self.with_system -= 1;
                     self.conclude_late(slot, Outcome::error(error::CANCELLED));
                 }
                 true
@@ -116,8 +115,8 @@ impl Port {
             }
         }
         self.run_starts();
-        let mut failures = 0;
-        while self.with_system > 0 {
+        let (mut failures, mut back) = (0, 0);
+        while !self.are_back(&mut back) {
             self.inbox.collect_if_empty(&mut self.mail);
             while let Some(mail) = self.mail.pop_front() {
                 match mail {
@@ -128,7 +127,7 @@ impl Port {
             while let Some(event) = self.engine.advance(&mut self.core) {
                 self.settle_late(event);
             }
-            if self.with_system == 0 {
+            if self.are_back(&mut back) {
                 break;
             }
             let nap = if self.inbox.fall_asleep(Sleep::Here) { None } else { Some(Duration::ZERO) };
@@ -139,6 +138,15 @@ impl Port {
             }
         }
         true
+    }
+
+    /// Whether the system has no operation, when none is started any more; `back` is a slot up to which it was found to have
+    /// none before.
+    fn are_back(&self, back: &mut u32) -> bool {
+        let slots = &self.core.slots;
+        let is_back = |slot| !matches!(slots.head(slot).state, State::Started | State::Cancelling);
+        *back = (*back..slots.bound()).find(|&slot| !is_back(slot)).unwrap_or(slots.bound());
+        *back == slots.bound()
     }
 }
 
@@ -154,7 +162,9 @@ impl Drop for Port {
         // What nobody took is dropped last, with nothing in flight any more: that is the user's code.
         let mut posts = self.inbox.close();
         let all_back = self.take_everything_back(&mut posts);
-        let ready = std::iter::from_fn(|| self.ready.pop_front().map(|event| self.complete(event)));
+        let ready = std::iter::from_fn(|| {
+            self.ready.pop_front().map(|event| self.complete(event, self.core.slots.at(event.slot())))
+        });
         let completions: Vec<Completion> = ready.collect();
         if all_back {
             // SAFETY: as above; all operations have come back.

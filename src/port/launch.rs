@@ -1,38 +1,55 @@
 //! From `submit` to the backend: an operation joins its lane, and is started when its turn has come.
 
 use super::Port;
+use crate::Token;
 use crate::backend::Started;
 use crate::core::{Core, Event};
 use crate::error::{self, Refusal};
 use crate::handle::{Handle, HandleState};
+use crate::op::front::Lowered;
 use crate::op::raw::{Lane, RawOp};
 use crate::outcome::Outcome;
-use crate::slot::{NONE, State};
+use crate::payload::VTable;
+use crate::slot::{Marks, NONE, Note, OpId, State};
 use std::hint::cold_path;
 
 impl Port {
-    /// The rest of `submit`, for an operation on no handle: inlined, because which one it is is known there.
+    /// The rest of `submit`: inlined, because which operation it is is known there.
     #[inline(always)]
-    pub(super) fn launch(&mut self, slot: u32, raw: &RawOp) {
-        if self.fork.is_child() {
-            return self.refuse(slot, Refusal::Forked);
-        }
+    pub(super) fn launch(&mut self, slot: u32, token: Token, vtable: &'static VTable, lowered: Lowered) -> OpId {
         let head = self.core.slots.head_mut(slot);
-        match raw {
-            // The wheel is all that it needs.
-            RawOp::Timer { .. } => head.state = State::Started,
-            RawOp::Nop => {
-                head.state = State::Started;
-                match self.engine.start_nop(slot, head) {
-                    Started::Pending => self.with_system += 1,
-                    Started::Done(outcome) => self.conclude_free(slot, outcome),
-                }
-            }
-            _ => self.launch_otherwise(slot),
+        // Stored here, where its parts are known: handed on as a whole it would be copied twice.
+        let raw = lowered.raw.unwrap_or(RawOp::Nop);
+        head.begin(token, vtable, raw);
+        let id = OpId::new(slot, head.generation);
+        if let Err(refusal) = lowered.raw {
+            self.refuse(slot, refusal);
+            return id;
         }
+        if let Some(due) = lowered.due {
+            head.marks |= Marks::ARMED;
+            self.wheel.arm(slot, due);
+        }
+        if let Some(handle) = lowered.target {
+            self.launch_on(slot, handle);
+        } else if self.fork.is_child() {
+            self.refuse(slot, Refusal::Forked);
+        } else {
+            match raw {
+                // The wheel is all that it needs.
+                RawOp::Timer { .. } => {}
+                RawOp::Nop => {
+                    if let Started::Done(outcome) = self.engine.start_nop(slot) {
+                        self.conclude_free(slot, outcome);
+                    }
+                }
+                _ => self.launch_otherwise(slot),
+            }
+        }
+        id
     }
 
-    /// The rest of that, where the backend has to look closer.
+    /// The rest of that, for an operation on no handle that the backend has to look at more closely.
     #[inline(never)]
     fn launch_otherwise(&mut self, slot: u32) {
         self.hand_over(slot);
@@ -53,7 +70,7 @@ impl Port {
             cold_path();
             return self.launch_slowly(slot, handle);
         }
-        (head.handle, head.kind, head.state) = (handle.index, Some(entry.kind), State::Started);
+        head.is_on(handle.index, entry.kind);
         if !self.engine.start_on(slot, head, entry, pool) {
             cold_path();
             entry.link(slots, slot);
@@ -63,7 +80,6 @@ impl Port {
             Lane::Free => entry.link(slots, slot),
             _ => entry.link_first(head, slot),
         }
-        self.with_system += 1;
     }
 
     #[inline(never)]
@@ -76,6 +92,7 @@ impl Port {
             return self.refuse(slot, Refusal::StaleHandle);
         };
         let head = slots.head_mut(slot);
+        head.state = State::Queued;
         let has_turn = entry.has_turn(head.lane);
         match head.raw {
             RawOp::Close { .. } => return self.begin_close(slot, handle.index),
@@ -83,7 +100,7 @@ impl Port {
             RawOp::Connect { .. } => entry.connecting = true,
             _ => {}
         }
-        (head.handle, head.kind) = (handle.index, Some(entry.kind));
+        head.is_on(handle.index, entry.kind);
         entry.link(slots, slot);
         if has_turn {
             self.start_in_turn(slot);
@@ -117,7 +134,8 @@ impl Port {
     /// Hands an operation to the backend.
     #[inline(always)]
     pub(super) fn hand_over(&mut self, slot: u32) {
-        self.core.slots.head_mut(slot).state = State::Started;
+        let head = self.core.slots.head_mut(slot);
+        (head.state, head.note) = (State::Started, Note::Nothing);
         let started = self.engine.start(&mut self.core, slot);
         self.follow(slot, started);
     }
@@ -125,13 +143,10 @@ impl Port {
     /// Goes on with an operation that was started.
     #[inline(always)]
     fn follow(&mut self, slot: u32, started: Started) {
-        match started {
-            Started::Pending => self.with_system += 1,
-            Started::Done(outcome) => {
-                if let Some(event) = self.settle_one(Event::last(slot, outcome)) {
-                    self.ready.push_back(event);
-                }
-            }
+        if let Started::Done(outcome) = started
+            && let Some(event) = self.settle_one(Event::last(slot, outcome))
+        {
+            self.ready.push_back(event);
         }
     }
 

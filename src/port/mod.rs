@@ -30,7 +30,7 @@ use crate::op::Operation;
 use crate::op::front::{Place, table};
 use crate::payload::VTable;
 use crate::poster::{Inbox, Mail, Poster, Sleep};
-use crate::slot::{Marks, OpId, Slots};
+use crate::slot::{OpId, Slots};
 use crate::starved::Starved;
 use crate::sys::{ForkGuard, Object, Source};
 use crate::timer::Wheel;
@@ -89,8 +89,6 @@ pub struct Port {
     /// Posts wake the port because the caller sleeps, not because it does.
     caller_sleeps: bool,
     fork: ForkGuard,
-    /// Operations that the backend has.
-    with_system: usize,
     /// Left empty only by `drop` in a forked child.
     engine: ManuallyDrop<Engine>,
     starved: Starved,
@@ -147,7 +145,6 @@ impl Port {
             starved: Starved::default(),
             parked: VecDeque::new(),
             yielding: VecDeque::new(),
-            with_system: 0,
             handed_out: 0,
             posts_next: false,
             caller_sleeps: false,
@@ -257,9 +254,7 @@ impl Port {
     pub fn submit<O: Operation>(&mut self, operation: O, token: Token) -> OpId {
         let slot = self.core.slots.allocate();
         let vtable = table::<O::Of>();
-        let (head, room, _) = self.core.slots.parts(slot);
-        head.begin(token, vtable);
-        let id = OpId::new(slot, head.generation);
+        let room = self.core.slots.payload(slot);
         let placed = Cell::new(false);
         // SAFETY: the slot was just allocated, so its room is empty; it stays in place until the slot
         // is released.
@@ -267,26 +262,7 @@ impl Port {
         let unsubmitted = Unsubmitted { slots: &mut self.core.slots, slot, vtable, placed: &placed };
         let lowered = operation.lower(place);
         std::mem::forget(unsubmitted);
-        // Stored here, where its parts are known: handed on as a whole it would be copied twice.
-        let head = self.core.slots.head_mut(slot);
-        let raw = match lowered.raw {
-            Ok(raw) => raw,
-            Err(refusal) => {
-                self.refuse(slot, refusal);
-                return id;
-            }
-        };
-        (head.raw, head.lane) = (raw, raw.lane());
-        head.marks = if raw.is_composite() { Marks::COMPOSITE } else { Marks::empty() };
-        if let Some(due) = lowered.due {
-            head.marks |= Marks::ARMED;
-            self.wheel.arm(slot, due);
-        }
-        match lowered.target {
-            None => self.launch(slot, &raw),
-            Some(handle) => self.launch_on(slot, handle),
-        }
-        id
+        self.launch(slot, token, vtable, lowered)
     }
 
     /// Gives an operation up. True: it was in flight, and completes with its result if that came
@@ -478,8 +454,9 @@ impl Port {
                 return None;
             } else {
                 let event = self.engine.advance(&mut self.core)?;
-                if self.settles_simply(event) {
-                    return Some(self.complete(event));
+                let at = self.core.slots.at(event.slot());
+                if self.settles_simply(event, at) {
+                    return Some(self.complete(event, at));
                 }
                 cold_path();
                 match self.settle_now(event) {
@@ -487,7 +464,8 @@ impl Port {
                     Some(event) => event,
                 }
             };
-            return Some(self.complete(event));
+            let at = self.core.slots.at(event.slot());
+            return Some(self.complete(event, at));
         }
     }
 

@@ -8,64 +8,57 @@ use crate::core::{Core, Event};
 use crate::error;
 use crate::op::raw::RawOp;
 use crate::outcome::Outcome;
-use crate::slot::{Head, Marks, NONE, State};
+use crate::slot::{At, Head, Marks, NONE, State};
 use crate::starved::Starved;
 use crate::timer::Wheel;
 use std::hint::cold_path;
 
 impl Port {
-    /// Settles an event in the usual case: its operation goes on by itself, or has got all that it was to, and nothing is to
-    /// be seen to after it. False: it is another case, and nothing was done.
+    /// Settles an event, whose slot is there, in the usual case: its operation goes on by itself, or has got all that it was
+    /// to, and nothing is to be seen to after it. False: it is another case, and nothing was done. True: who does not free
+    /// the slot at once is to say that it is finished.
     #[inline(always)]
-    pub(super) fn settles_simply(&mut self, event: Event) -> bool {
+    pub(super) fn settles_simply(&mut self, event: Event, at: At) -> bool {
         let (slot, more, outcome) = event.parts();
         let Core { slots, handles, .. } = &mut self.core;
-        let head = slots.head_mut(slot);
-        if outcome.is_error() || head.has_loose_ends() {
+        let head = slots.head_at(at);
+        if outcome.is_error() {
             return false;
         }
-        if more {
-            return true;
-        }
-        if may_go_on(head, outcome) {
-            return false;
+        if !head.is_plain() {
+            if head.has_loose_ends() || !more && may_go_on(head, outcome) {
+                return false;
+            }
+            if more {
+                return true;
+            }
         }
         let entry = (head.handle != NONE).then(|| handles.entry_mut(head.handle));
         if entry.as_ref().is_some_and(|entry| outcome.is_empty() || entry.is_waited_for(head, slot)) {
             return false;
         }
-        head.state = State::Finished;
         if let Some(entry) = entry {
             entry.unlink(slots, slot);
         }
-        self.with_system -= 1;
         true
     }
 
-    /// Takes an event of the backend up, whatever it is; what comes back is a completion's. The caller runs the starts
-    /// afterwards, so that what completes at once does not overtake it.
-    // Inlined, with what it calls in the usual case: then an event stays in registers. Written to memory in parts and
-    // read back as a whole it would cost as much as all the rest.
-    #[inline(always)]
-    fn settle(&mut self, event: Event) -> Option<Event> {
-        if !event.goes_on() {
-            self.with_system -= 1;
-        }
-        self.settle_one(event)
-    }
-
-    /// As `settle`, with the starts.
+    /// As `settle_one`, with the starts.
     #[inline(never)]
     pub(super) fn settle_now(&mut self, event: Event) -> Option<Event> {
-        let event = self.settle(event);
+        let event = self.settle_one(event);
         self.run_starts();
         event
     }
 
-    /// As `settle`, for later.
+    /// As `settle_one`, for later, with the starts.
     #[inline(always)]
     pub(super) fn settle_late(&mut self, event: Event) {
-        if self.settles_simply(event) {
+        let at = self.core.slots.at(event.slot());
+        if self.settles_simply(event, at) {
+            if !event.goes_on() {
+                self.core.slots.head_at(at).state = State::Finished;
+            }
             self.ready.push_back(event);
         } else {
             cold_path();
@@ -76,13 +69,16 @@ impl Port {
     /// The rest of that, in the cases that are not usual.
     #[inline(never)]
     fn settle_late_slowly(&mut self, event: Event) {
-        if let Some(event) = self.settle(event) {
+        if let Some(event) = self.settle_one(event) {
             self.ready.push_back(event);
         }
         self.run_starts();
     }
 
-    /// Goes on with an operation, or concludes it.
+    /// Takes an event of the backend up, whatever it is: the operation goes on, or is concluded; what comes back is a
+    /// completion's. The caller runs the starts afterwards, so that what completes at once does not overtake it.
+    // Inlined, with what it calls in the usual case: then an event stays in registers. Written to memory in parts and
+    // read back as a whole it would cost as much as all the rest.
     #[inline(always)]
     pub(super) fn settle_one(&mut self, event: Event) -> Option<Event> {
         let (slot, more, outcome) = event.parts();

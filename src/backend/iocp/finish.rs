@@ -74,7 +74,7 @@ impl Iocp {
             RawOp::SendMsg { scratch } => unsafe { (*scratch).total() },
             _ => 0,
         };
-        bytes > 0 && head.kind.is_some_and(Kind::is_stream)
+        bytes > 0 && head.kind().is_some_and(Kind::is_stream)
     }
 
     /// The outcome as the port knows it, of a call that is over.

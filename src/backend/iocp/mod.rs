@@ -94,7 +94,7 @@ impl Iocp {
 
     /// There is nothing to be done.
     #[inline(always)]
-    pub(crate) fn start_nop(&mut self, _slot: u32, _head: &mut Head) -> Started {
+    pub(crate) fn start_nop(&mut self, _slot: u32) -> Started {
         Started::Done(Outcome::done(0))
     }
 

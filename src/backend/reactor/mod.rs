@@ -186,7 +186,6 @@ impl<S: Selector> Reactor<S> {
     /// Takes an operation on an object on: it waits for an edge, or is tried in its turn. False: that is for `start`.
     #[inline(always)]
     pub(crate) fn start_on(&mut self, slot: u32, head: &mut Head, entry: &mut Entry, _pool: &Pool) -> bool {
-        head.note = Note::Nothing;
         if needs_pool(&head.raw, Some(entry.kind)) {
             cold_path();
             return false;
@@ -211,7 +210,7 @@ impl<S: Selector> Reactor<S> {
 
     /// There is nothing to be done.
     #[inline(always)]
-    pub(crate) fn start_nop(&mut self, _slot: u32, _head: &mut Head) -> Started {
+    pub(crate) fn start_nop(&mut self, _slot: u32) -> Started {
         Started::Done(Outcome::done(0))
     }
 
@@ -219,7 +218,6 @@ impl<S: Selector> Reactor<S> {
     pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
         let Core { slots, handles, pool, .. } = core;
         let head = slots.head_mut(slot);
-        head.note = Note::Nothing;
         if head.handle != NONE && self.start_on(slot, head, handles.entry_mut(head.handle), pool) {
             return Started::Pending;
         }

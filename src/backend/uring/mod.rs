@@ -36,6 +36,7 @@ use io_uring::squeue::Entry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
 use pool_ring::{NAMED, PoolRing};
 use probe::Probe;
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::hint::cold_path;
 use std::io;
@@ -124,16 +125,19 @@ impl Uring {
     /// Queues an entry; full rings only delay it.
     #[inline]
     fn push(&mut self, entry: Entry) {
-        if !self.backlog.is_empty() || !self.try_push(&entry) {
+        if !self.backlog.is_empty() || !self.try_push(|| &entry) {
             self.push_slowly(entry);
         }
     }
 
+    /// An entry that is built here is written where it is to be: built before, it would be kept in memory while the ends of
+    /// the queue are looked at, which are shared with the kernel.
     #[inline]
-    fn try_push(&mut self, entry: &Entry) -> bool {
+    fn try_push<E: Borrow<Entry>>(&mut self, build: impl FnOnce() -> E) -> bool {
+        let mut queue = self.ring.submission();
         // SAFETY: what the entry points to stays in place until its completion: payloads and scratch
         // by the slots' list of states, all else is static.
-        unsafe { self.ring.submission().push(entry).is_ok() }
+        unsafe { queue.push(build().borrow()).is_ok() }
     }
 
     #[cold]
@@ -278,15 +282,16 @@ impl Uring {
     }
 
     #[inline(always)]
-    pub(crate) fn start_nop(&mut self, slot: u32, head: &mut Head) -> Started {
-        head.note = Note::Nothing;
-        self.push(entry::nop().user_data(u64::from(slot)));
+    pub(crate) fn start_nop(&mut self, slot: u32) -> Started {
+        let entry = || entry::nop().user_data(u64::from(slot));
+        if !self.backlog.is_empty() || !self.try_push(entry) {
+            self.push_slowly(entry());
+        }
         Started::Pending
     }
 
     #[inline(always)]
     fn start_by_entry(&mut self, slot: u32, head: &mut Head, fd: RawFd, kind: Option<Kind>, pool: &Pool) -> bool {
-        head.note = Note::Nothing;
         // Not a copy: it was written in parts a moment ago, and reading it as a whole would wait for that.
         let raw = &head.raw;
         match raw {
@@ -307,7 +312,7 @@ impl Uring {
     #[cold]
     fn start_otherwise(&mut self, core: &mut Core, slot: u32) -> Started {
         let head = core.slots.head_mut(slot);
-        let plan = self.plan(&head.raw, head.kind);
+        let plan = self.plan(&head.raw, head.kind());
         head.note = if matches!(plan, Plan::Poll(_)) { Note::Polled } else { Note::Nothing };
         let (raw, handle) = (head.raw, head.handle);
         let fd = if handle == NONE { -1 } else { core.handles.entry(handle).raw() };
@@ -412,7 +417,7 @@ impl Uring {
     }
 
     // The usual case keeps nothing across a call, so that it is a few instructions in a row.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn advance(&mut self, core: &mut Core) -> Option<Event> {
         if !self.extra.is_empty() {
             cold_path();
@@ -420,7 +425,10 @@ impl Uring {
         }
         let answer = self.next_answer()?;
         match usual(&core.pool, answer) {
-            None => self.advance_slowly(core, answer),
+            None => {
+                let (data, result, flags) = answer;
+                self.advance_slowly(core, data, result, flags)
+            }
             event => event,
         }
     }
@@ -432,10 +440,11 @@ impl Uring {
 
     /// The rest of that, from an answer that is not a usual one.
     #[inline(never)]
-    fn advance_slowly(&mut self, core: &mut Core, mut answer: Answer) -> Option<Event> {
-        let mut event = self.completed(core, answer);
+    // The answer in parts, so that it stays in registers.
+    fn advance_slowly(&mut self, core: &mut Core, data: u64, result: i32, flags: u32) -> Option<Event> {
+        let mut event = self.completed(core, (data, result, flags));
         while event.is_none() {
-            answer = self.next_answer()?;
+            let answer = self.next_answer()?;
             event = usual(&core.pool, answer).or_else(|| self.completed(core, answer));
         }
         event
@@ -491,7 +500,7 @@ impl Uring {
             let given_up = matches!(errno, libc::EINTR | ERESTARTSYS | libc::EAGAIN);
             return Started::Done(Outcome::error(if given_up { error::CANCELLED } else { errno }));
         }
-        let sends_to = head.kind.filter(|_| head.raw.sends());
+        let sends_to = head.kind().filter(|_| head.raw.sends());
         match errno {
             libc::EINTR | ERESTARTSYS => {}
             // Not yet (entry.rs says why the kernel is not to wait).
@@ -529,7 +538,7 @@ impl Uring {
             return Some(Event::last(slot, Outcome::error(error::CANCELLED)));
         }
         // It is the receiver of a datagram that is full, and no poll tells when it no longer is.
-        let receiver_is_full = head.kind == Some(Kind::Datagram) && head.raw.sends();
+        let receiver_is_full = head.kind() == Some(Kind::Datagram) && head.raw.sends();
         if receiver_is_full || result == HALF_CLOSED {
             // A poll would not wait: the port retries.
             return Some(Event::last(slot, outcome));
@@ -634,8 +643,11 @@ fn is_local(scratch: *const crate::scratch::Scratch) -> bool {
 /// What most answers are: that of a slot's operation with a count, perhaps of bytes in a buffer of a pool.
 #[inline(always)]
 fn usual(pool: &Rc<Pool>, (data, result, flags): Answer) -> Option<Event> {
-    let slot = u32::try_from(data).ok()?;
-    let count = usize::try_from(result).ok()?;
+    // Both in one look: the data of anything but an operation, and an error, have bits in the upper half.
+    if (data | i64::from(result) as u64) >> 32 != 0 {
+        return None;
+    }
+    let (slot, count) = (data as u32, result as usize);
     let outcome = match cqueue::buffer_select(flags) {
         None if result == HALF_CLOSED => return None,
         None => Outcome::done(count),
