@@ -16,7 +16,7 @@ use crate::step::{Outcome, Stop};
 /// What one command may take, and all of them together. Only in CI: a hang there must end as the failure of a named
 /// step while there is time left to report it.
 const ONE: Duration = Duration::from_secs(15 * 60);
-const ALL: Duration = Duration::from_secs(42 * 60);
+const ALL: Duration = Duration::from_secs(44 * 60);
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
