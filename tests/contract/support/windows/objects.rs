@@ -109,10 +109,13 @@ pub(crate) trait Fill {
     fn fill(&self);
 }
 
-/// Tries large pieces, then single bytes.
+/// Tries smaller and smaller pieces, and large ones again after each that was taken: as soon as there is a little room, some
+/// ten thousand single bytes fit into it, and each of them is a call.
 fn pieces(mut write: impl FnMut(&[u8]) -> bool) {
-    for size in [65536, 4096, 1] {
-        while write(&[0; 65536][..size]) {}
+    const LARGE: usize = 65536;
+    let mut size = LARGE;
+    while size > 0 {
+        size = if write(&[0; LARGE][..size]) { LARGE } else { size / 16 };
     }
 }
 
