@@ -893,7 +893,8 @@ fn a_look_tries_all_that_was_submitted(backend: Backend) {
     assert!(!found, "there is nothing yet");
     let (recvs, _) = calls_of_a_message(backend, true);
     assert_eq!(calls.of_any(RECVS), recvs * SUBMITTED as u64, "{calls}");
-    assert_eq!(calls.of_any(WAITS), 1, "{calls}");
+    // Libkqueue needs none of those that are counted to look.
+    assert!(calls.of_any(WAITS) <= 1, "{calls}");
     far[SUBMITTED - 1].write_all(b"!").expect("write");
     assert!(port.wait(None).expect("wait"));
     assert_eq!(port.next().map(|done| done.token()), Some(Token(SUBMITTED as u64 - 1)));
