@@ -163,9 +163,9 @@ impl Head {
         (self.handle != NONE).then_some(self.kind)
     }
 
-    /// It is one on this handle, which is of that kind.
+    /// Makes it one on this handle, which is of that kind.
     #[inline(always)]
-    pub(crate) fn is_on(&mut self, handle: u32, kind: Kind) {
+    pub(crate) fn join(&mut self, handle: u32, kind: Kind) {
         (self.handle, self.kind) = (handle, kind);
     }
 

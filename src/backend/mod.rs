@@ -161,7 +161,7 @@ pub(crate) enum Cancelled {
 }
 
 /// The chosen backend.
-// With a tag of its own: to find it out of a pointer's spare values would take each operation some instructions more.
+// With a tag of its own: to find it out of a field's spare values would take each operation some instructions more.
 #[repr(u8)]
 #[allow(clippy::large_enum_variant)] // there is one in a port, and it is found without a pointer
 pub(crate) enum Engine {

@@ -70,7 +70,7 @@ impl Port {
             cold_path();
             return self.launch_slowly(slot, handle);
         }
-        head.is_on(handle.index, entry.kind);
+        head.join(handle.index, entry.kind);
         if !self.engine.start_on(slot, head, entry, pool) {
             cold_path();
             entry.link(slots, slot);
@@ -100,7 +100,7 @@ impl Port {
             RawOp::Connect { .. } => entry.connecting = true,
             _ => {}
         }
-        head.is_on(handle.index, entry.kind);
+        head.join(handle.index, entry.kind);
         entry.link(slots, slot);
         if has_turn {
             self.start_in_turn(slot);

@@ -37,7 +37,7 @@ pub(crate) struct Bench {
     /// Take half a minute instead of three: a first impression
     #[arg(long)]
     quick: bool,
-    /// How many rounds to measure, each with a turn of everyone or more [default: 9, or 3 with --quick]
+    /// Measure so many rounds (as many more as turns are shorter) [default: 9, or 3 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
     /// Also draw what `ready` finds about idle sockets, into this SVG file

@@ -19,15 +19,16 @@ use std::rc::Rc;
 /// How many results there are at most before the first of them is taken up.
 ///
 /// 64 connections x 64 B on epoll, CPU time beside the loop by hand, on a Zen 3 (32 KiB of instruction cache): each send at its
-/// submission, 1.07 to 1.12 (`anyport bench echo`: 1.094); all of a batch in a row, 0.97 to 1.04 (1.018 and 0.999). It is what lies between
-/// two calls that counts: some 100 instructions more there, and it was 1.09 to 1.11 again. With 256 instead of 64 the p99
-/// of 1000 connections was 14 ms, with 16 and 64 it was 8 and 9 (another machine, sends at their submission).
+/// submission, 1.07 to 1.12 (`anyport bench echo`: 1.094); all of a batch in a row, 0.97 to 1.04 (1.018 and 0.999). It is what
+/// lies between two calls that counts: some 100 instructions more there, and it was 1.09 to 1.11 again. With 256 instead of 64
+/// the p99 of 1000 connections was 14 ms, with 16 and 64 it was 8 and 9 (another machine, sends at their submission).
 pub(super) const AHEAD: usize = 64;
 
 /// Bytes that may be received before: some messages, also of large ones, so that calls are made in a row, but no more than
-/// stays in a core's caches. (64 connections x 16 KiB on a Zen 3, times the loop by hand: 1.13 when one message was all, 1.08
-/// with two, 1.06 with this, 1.05 to 1.08 with 128 and 256 KiB. When sends were not made in a row, a core with 48 KiB of first
-/// cache had 1.02 to 1.04 with one message and 1.09 to 1.11 with this; it was not measured again since.)
+/// stays in a core's caches. (64 connections x 16 KiB in `anyport bench echo` on a Zen 3, times the loop by hand: 1.146 when one
+/// message was all, 1.076 and 1.065 with this; side by side, in a program of its own, more than this told no difference. When
+/// sends were not made in a row, a core with 48 KiB of first cache had 1.02 to 1.04 with one message and 1.09 to 1.11 with
+/// this; it was not measured again since.)
 const AHEAD_BYTES: usize = 64 * 1024;
 
 /// Completions that a multishot operation may have before the next handle has its turn.

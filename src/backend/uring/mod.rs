@@ -281,6 +281,7 @@ impl Uring {
         self.start_by_entry(slot, head, object.raw(), Some(object.kind), pool)
     }
 
+    // As `push`, with an entry that is built where it is to be.
     #[inline(always)]
     pub(crate) fn start_nop(&mut self, slot: u32) -> Started {
         let entry = || entry::nop().user_data(u64::from(slot));

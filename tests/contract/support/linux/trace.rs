@@ -16,6 +16,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, gettid};
 use syscalls::Sysno;
 
+use super::calls::{MEMORY, NOTIFIES};
 use crate::support::calls::Calls;
 use crate::support::skip::skip;
 
@@ -56,9 +57,10 @@ pub(crate) fn count<T>(body: impl FnOnce() -> T) -> (Calls, T) {
     assert!(tracer.wait().expect("wait for the tracer").success(), "the tracer failed");
     let calls = text.lines().filter_map(|line| line.split_once(' '));
     let calls = calls.map(|(name, times)| (name.to_owned(), times.parse().expect("a number of calls")));
-    // A sanitizer's runtime has locks of its own, which other threads may hold.
-    let not_ours: &[&str] = if env::var_os("ANYPORT_SANITIZER").is_some() { &["futex"] } else { &[] };
-    (calls.collect::<Calls>().except(not_ours), result)
+    let calls: Calls = calls.collect();
+    // A sanitizer's runtime has locks of its own, which other threads may hold, and maps memory.
+    let has_runtime = env::var_os("ANYPORT_SANITIZER").is_some();
+    (if has_runtime { calls.except(NOTIFIES).except(MEMORY) } else { calls }, result)
 }
 
 /// What is counted: begins with a marker and ends with one, also when the closure panics (a thread that stays traced

@@ -109,8 +109,8 @@ pub(crate) trait Fill {
     fn fill(&self);
 }
 
-/// Tries smaller and smaller pieces, and large ones again after each that was taken: as soon as there is a little room, some
-/// ten thousand single bytes fit into it, and each of them is a call.
+/// Tries smaller and smaller pieces, and large ones again after each that was taken: what a large one fills at once may take
+/// single bytes for long, and each of them is a call.
 fn pieces(mut write: impl FnMut(&[u8]) -> bool) {
     const LARGE: usize = 65536;
     let mut size = LARGE;
