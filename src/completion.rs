@@ -50,6 +50,7 @@ pub struct Completion {
 // in parts is slow to read back as one: it would cost a third of what the port does for a nop.
 
 /// Which of its operation's completions it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub(crate) enum Part {
     Last,
@@ -84,7 +85,7 @@ impl Completion {
 
     /// True when others of the same (multishot) operation follow; false: this is its final one.
     pub fn more(&self) -> bool {
-        matches!(self.part, Part::NotLast)
+        self.part == Part::NotLast
     }
 
     /// Bytes that were moved, also when an error ended the operation after a part.

@@ -5,11 +5,11 @@
 //! and the progress noted in a `RawOp`.
 
 use crate::buf::pool::Pool;
+use crate::completion::Part;
 use crate::handle::Handles;
 use crate::outcome::Outcome;
 use crate::scratch::ScratchPool;
-use crate::slot::Slots;
-use std::num::NonZeroU64;
+use crate::slot::{At, Slots};
 use std::rc::Rc;
 
 /// The shared tables.
@@ -20,56 +20,34 @@ pub(crate) struct Core {
     pub(crate) scratch: Rc<ScratchPool>,
 }
 
-/// What became of an operation. Two words, also as an option, so that it is handed on in registers: written to memory in
-/// parts and read back as a whole it would wait for that.
+/// What became of an operation. It is made of whole words, so that it is read in the pieces in which it was written: in others
+/// it would be waited for.
 #[derive(Clone, Copy)]
 pub(crate) struct Event {
-    /// The slot in the lower half; above it [`EVENT`], and [`GOES_ON`] perhaps.
-    operation: NonZeroU64,
+    pub(crate) slot: At,
+    pub(crate) part: Part,
     pub(crate) outcome: Outcome,
 }
 
-/// Always set: what makes it no zero.
-const EVENT: u64 = 1 << 62;
-
-/// A multishot operation goes on.
-const GOES_ON: u64 = 1 << 63;
-
 impl Event {
+    #[cfg_attr(
+        not(any(target_os = "linux", windows)),
+        expect(dead_code, reason = "a reactor knows which of them it is")
+    )]
     #[inline(always)]
-    pub(crate) fn new(slot: u32, goes_on: bool, outcome: Outcome) -> Event {
-        let goes_on = if goes_on { GOES_ON } else { 0 };
-        let operation = const { NonZeroU64::new(EVENT).unwrap() } | (u64::from(slot) | goes_on);
-        Event { operation, outcome }
+    pub(crate) fn new(slot: At, goes_on: bool, outcome: Outcome) -> Event {
+        Event { slot, part: if goes_on { Part::NotLast } else { Part::Last }, outcome }
     }
 
     /// The last one of an operation.
     #[inline(always)]
-    pub(crate) fn last(slot: u32, outcome: Outcome) -> Event {
-        Event::new(slot, false, outcome)
+    pub(crate) fn last(slot: At, outcome: Outcome) -> Event {
+        Event { slot, part: Part::Last, outcome }
     }
 
     /// One of a multishot operation, which goes on.
     #[inline(always)]
-    pub(crate) fn more(slot: u32, outcome: Outcome) -> Event {
-        Event::new(slot, true, outcome)
-    }
-
-    #[inline(always)]
-    pub(crate) fn slot(self) -> u32 {
-        self.operation.get() as u32
-    }
-
-    /// A multishot operation that goes on.
-    #[inline(always)]
-    pub(crate) fn goes_on(self) -> bool {
-        self.operation.get() & GOES_ON != 0
-    }
-
-    #[inline(always)]
-    pub(crate) fn parts(self) -> (u32, bool, Outcome) {
-        (self.slot(), self.goes_on(), self.outcome)
+    pub(crate) fn more(slot: At, outcome: Outcome) -> Event {
+        Event { slot, part: Part::NotLast, outcome }
     }
 }
-
-const _: () = assert!(size_of::<Option<Event>>() == 16, "an event is handed on in two registers");

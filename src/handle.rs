@@ -10,7 +10,7 @@
 use crate::error;
 use crate::op::raw::{LANES, Lane, RawOp};
 use crate::outcome::Outcome;
-use crate::slot::{Head, NONE, Slots};
+use crate::slot::{At, Head, NONE, Slots};
 use crate::sys::{self, NO_OBJECT, Notes, Object, Raw};
 use std::fmt;
 
@@ -152,7 +152,7 @@ impl Entry {
     pub(crate) fn last(&self, slots: &Slots, lane: Lane) -> u32 {
         match self.first(lane) {
             NONE => NONE,
-            first => slots.head(first).prev,
+            first => slots.head(slots.at(first)).prev(),
         }
     }
 
@@ -183,41 +183,43 @@ impl Entry {
         self.failure != 0
     }
 
-    /// Puts slot `index`, whose lane is set, at the end of it.
+    /// Puts an operation, whose lane is set, at the end of it.
     #[inline(always)]
-    pub(crate) fn link(&mut self, slots: &mut Slots, index: u32) {
-        let head = slots.head_mut(index);
-        let lane = head.lane;
+    pub(crate) fn link(&mut self, slots: &mut Slots, slot: At) {
+        let head = slots.head_mut(slot);
+        let (lane, index) = (head.lane, head.id.index());
         let first = self.first(lane);
         if first == NONE {
-            return self.link_first(head, index);
+            return self.link_first(head);
         }
-        let last = slots.head(first).prev;
-        (slots.head_mut(index).prev, slots.head_mut(index).next) = (last, first);
-        (slots.head_mut(last).next, slots.head_mut(first).prev) = (index, index);
+        let last = slots.head(slots.at(first)).prev();
+        slots.head_mut(slot).link(last, first);
+        slots.head_mut(slots.at(first)).set_prev(index);
+        slots.head_mut(slots.at(last)).set_next(index);
     }
 
     /// As `link`, into an empty lane.
     #[inline(always)]
-    pub(crate) fn link_first(&mut self, head: &mut Head, index: u32) {
-        (head.prev, head.next) = (index, index);
+    pub(crate) fn link_first(&mut self, head: &mut Head) {
+        let index = head.id.index();
+        head.link(index, index);
         self.lanes[head.lane as usize] = index;
         self.occupied |= head.lane.bit();
     }
 
-    /// True when something may wait for the operation in slot `index` to leave its lane: the next one there, what waits for
-    /// a connect, a close.
+    /// True when something may wait for an operation to leave its lane: the next one there, what waits for a connect, a
+    /// close.
     #[inline(always)]
-    pub(crate) fn is_waited_for(&self, head: &Head, index: u32) -> bool {
+    pub(crate) fn is_waited_for(&self, head: &Head) -> bool {
         // Nobody waits behind what has no order.
-        head.lane != Lane::Free && head.next != index || self.connecting || self.state != HandleState::Open
+        head.lane != Lane::Free && head.next() != head.id.index() || self.connecting || self.state != HandleState::Open
     }
 
-    /// Takes slot `index` out of its lane.
+    /// Takes an operation out of its lane.
     #[inline(always)]
-    pub(crate) fn unlink(&mut self, slots: &mut Slots, index: u32) {
-        let head = slots.head(index);
-        let (lane, prev, next) = (head.lane, head.prev, head.next);
+    pub(crate) fn unlink(&mut self, slots: &mut Slots, slot: At) {
+        let head = slots.head(slot);
+        let (lane, prev, next, index) = (head.lane, head.prev(), head.next(), head.id.index());
         if next == index {
             self.lanes[lane as usize] = NONE;
             self.occupied &= !lane.bit();
@@ -226,7 +228,8 @@ impl Entry {
         if self.lanes[lane as usize] == index {
             self.lanes[lane as usize] = next;
         }
-        (slots.head_mut(prev).next, slots.head_mut(next).prev) = (next, prev);
+        slots.head_mut(slots.at(prev)).set_next(next);
+        slots.head_mut(slots.at(next)).set_prev(prev);
     }
 
     /// The lanes that have operations, one [`bit`](Lane::bit) each.

@@ -4,7 +4,8 @@
 //! the slot, where the system may be writing to it, so payloads are only ever reached through raw
 //! pointers and never covered by a reference to the slot: [`Slots::head`] borrows everything else. The same
 //! holds for the [`Block`] in which Windows keeps an overlapped call.
-//! Slots are allocated in chunks that never move and are kept for reuse until the port is dropped.
+//! Slots are allocated in chunks that never move and are kept for reuse until the port is dropped, so an operation is known
+//! by its slot's address ([`At`]). By its index it is known where that has to be short, or may be wrong.
 //!
 //! Who owns the payload's memory, by [`State`]: `Queued`, `Parked`, `Finished`: the port. `Started`,
 //! `Cancelling`: the system; it must not be read, written, moved or freed.
@@ -42,19 +43,24 @@ pub(crate) const NONE: u32 = u32::MAX;
 pub struct OpId(u64);
 
 impl OpId {
-    #[inline]
     pub(crate) fn new(index: u32, generation: u32) -> OpId {
         OpId(u64::from(generation) << 32 | u64::from(index))
     }
 
     #[inline]
-    fn index(self) -> u32 {
+    pub(crate) fn index(self) -> u32 {
         self.0 as u32
     }
 
     #[inline]
     fn generation(self) -> u32 {
         (self.0 >> 32) as u32
+    }
+
+    /// That of the slot's next operation.
+    #[inline]
+    fn next(self) -> OpId {
+        OpId(self.0.wrapping_add(1 << 32))
     }
 }
 
@@ -127,10 +133,9 @@ impl Marks {
 
 /// Everything about an operation but its payload.
 pub(crate) struct Head {
+    pub(crate) id: OpId,
     /// Its number among those that wait for a buffer of the pool, if it has one.
-    pub(crate) number: u64,
-    /// The one before it in its lane.
-    pub(crate) prev: u32,
+    pub(crate) number: u32,
     /// What its handle is, if it has one: [`Head::kind`].
     kind: Kind,
     pub(crate) token: Token,
@@ -138,9 +143,7 @@ pub(crate) struct Head {
     /// Bytes moved by earlier parts of a send-all.
     pub(crate) transferred: usize,
     pub(crate) raw: RawOp,
-    pub(crate) generation: u32,
-    /// The next of its lane (behind the last is the first) or of the free list.
-    pub(crate) next: u32,
+    links: Links,
     /// Index of its handle, or NONE.
     pub(crate) handle: u32,
     pub(crate) state: State,
@@ -150,7 +153,44 @@ pub(crate) struct Head {
     pub(crate) note: Note,
 }
 
+/// What a slot is linked with.
+union Links {
+    /// The one before it in its lane (before the first is the last) and the one behind it.
+    lane: [u32; 2],
+    /// The next of the free ones.
+    free: Option<At>,
+}
+
 impl Head {
+    /// The one before it in its lane; before the first is the last.
+    #[inline(always)]
+    pub(crate) fn prev(&self) -> u32 {
+        // SAFETY: numbers, whatever they were written as; and all of them were.
+        unsafe { self.links.lane[0] }
+    }
+
+    /// The one behind it in its lane; behind the last is the first.
+    #[inline(always)]
+    pub(crate) fn next(&self) -> u32 {
+        // SAFETY: as for `prev`.
+        unsafe { self.links.lane[1] }
+    }
+
+    #[inline(always)]
+    pub(crate) fn link(&mut self, prev: u32, next: u32) {
+        self.links.lane = [prev, next];
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_prev(&mut self, prev: u32) {
+        self.link(prev, self.next());
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_next(&mut self, next: u32) {
+        self.link(self.prev(), next);
+    }
+
     /// It has one event, which is its end, and nothing is to be seen to then.
     #[inline(always)]
     pub(crate) fn is_plain(&self) -> bool {
@@ -196,9 +236,33 @@ struct Slot {
     block: Block,
 }
 
-/// Where a slot is, until the slab is dropped.
-#[derive(Clone, Copy)]
-pub(crate) struct At(*mut Slot);
+/// Where a slot is, until its slab is dropped; it is not asked about after that.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct At(NonNull<Slot>);
+
+/// Bits of an address that are always 0.
+pub(crate) const TAGS: u64 = align_of::<Slot>() as u64 - 1;
+
+impl At {
+    /// As a number, in which the [`TAGS`] are free for the use of who gets it.
+    #[cfg_attr(not(any(target_os = "linux", test)), expect(dead_code, reason = "a ring's"))]
+    #[inline(always)]
+    pub(crate) fn to_data(self) -> u64 {
+        self.0.expose_provenance().get() as u64
+    }
+
+    /// From that number, whatever its tags are.
+    ///
+    /// # Safety
+    /// It is one that [`At::to_data`] made, of a slab that is still there.
+    #[cfg_attr(not(any(target_os = "linux", test)), expect(dead_code, reason = "a ring's"))]
+    #[inline(always)]
+    pub(crate) unsafe fn of_data(data: u64) -> At {
+        let slot = std::ptr::with_exposed_provenance_mut((data & !TAGS) as usize);
+        // SAFETY: the caller's: it was the address of a slot.
+        At(unsafe { NonNull::new_unchecked(slot) })
+    }
+}
 
 /// Slots in a chunk.
 const CHUNK: usize = 64;
@@ -213,20 +277,30 @@ pub(crate) struct Slots {
 
 /// Which slots are free, the one that was used last first.
 pub(crate) struct Vacant {
-    first: u32,
+    first: Option<At>,
     /// Those that are not.
     used: usize,
 }
 
 impl Vacant {
-    /// Adds slot `index`. Its payload must have been taken or dropped, or is taken before the slot is allocated again.
+    /// Adds a slot. Its payload must have been taken or dropped, or is taken before the slot is allocated again.
     #[inline]
-    pub(crate) fn add(&mut self, head: &mut Head, index: u32) {
-        head.generation = head.generation.wrapping_add(1);
+    pub(crate) fn add(&mut self, head: &mut Head, at: At) {
+        head.id = head.id.next();
         head.state = State::Free;
-        head.next = self.first;
-        self.first = index;
+        head.links.free = self.first;
+        self.first = Some(at);
         self.used -= 1;
+    }
+
+    /// Takes the first one out.
+    #[inline]
+    fn take(&mut self) -> Option<At> {
+        let at = self.first?;
+        // SAFETY: there is such a slot, and nobody has a reference to it; it is free, so `add` has written this.
+        self.first = unsafe { (*at.0.as_ptr()).head.links.free };
+        self.used += 1;
+        Some(at)
     }
 }
 
@@ -234,7 +308,7 @@ static UNUSED: VTable = VTable::of::<(), ()>("unused");
 
 impl Slots {
     pub(crate) fn new(first_generation: u32) -> Slots {
-        Slots { chunks: Vec::new(), vacant: Vacant { first: NONE, used: 0 }, first_generation }
+        Slots { chunks: Vec::new(), vacant: Vacant { first: None, used: 0 }, first_generation }
     }
 
     /// Slots that are not free.
@@ -247,94 +321,92 @@ impl Slots {
         (self.chunks.len() * CHUNK) as u32
     }
 
-    #[inline]
-    fn slot(&self, index: u32) -> *mut Slot {
-        debug_assert!(index < self.bound());
-        let index = index as usize;
-        // SAFETY: a chunk has CHUNK slots, and there is such a chunk: an index is one that `allocate` gave out, and
-        // `find` checks the one index that comes from outside. Chunks are never taken away.
-        unsafe { self.chunks.get_unchecked(index / CHUNK).as_ptr().add(index % CHUNK) }
-    }
-
-    #[inline]
-    pub(crate) fn head(&self, index: u32) -> &Head {
-        // SAFETY: the slot's head was initialized with its chunk; the returned reference covers the
-        // head only, and `&self` keeps others from having it mutably.
-        unsafe { &(*self.slot(index)).head }
-    }
-
-    #[inline]
-    pub(crate) fn head_mut(&mut self, index: u32) -> &mut Head {
-        // SAFETY: as for `head`; `&mut self` makes it exclusive.
-        unsafe { &mut (*self.slot(index)).head }
-    }
-
-    /// Where slot `index` is, for what is to find it once and use it more than once.
+    /// Where the slot of an index below the bound is.
     #[inline]
     pub(crate) fn at(&self, index: u32) -> At {
-        At(self.slot(index))
+        let index = index as usize;
+        // SAFETY: the chunk has that many slots, and is never taken away.
+        At(unsafe { self.chunks[index / CHUNK].add(index % CHUNK) })
     }
 
-    /// As `head_mut`, of a slot of this slab.
+    // Below: only `at`, `allocate` and `find` make an `At`, and chunks stay where they are, so there is such a slot. One of
+    // another port's slab does not come here: what a caller names an operation by is an `OpId`.
+
     #[inline]
-    pub(crate) fn head_at(&mut self, at: At) -> &mut Head {
-        // SAFETY: as for `head_mut`; only `at` makes an `At`, and chunks stay where they are.
-        unsafe { &mut (*at.0).head }
+    pub(crate) fn head(&self, at: At) -> &Head {
+        // SAFETY: the slot's head was initialized with its chunk; the returned reference covers the
+        // head only, and `&self` keeps others from having it mutably.
+        unsafe { &(*at.0.as_ptr()).head }
     }
 
-    /// Both parts of such a slot, and where it goes when it is no longer used.
+    #[inline]
+    pub(crate) fn head_mut(&mut self, at: At) -> &mut Head {
+        // SAFETY: as for `head`; `&mut self` makes it exclusive.
+        unsafe { &mut (*at.0.as_ptr()).head }
+    }
+
+    /// Both parts of a slot, and where it goes when it is no longer used.
     #[inline]
     pub(crate) fn parts(&mut self, at: At) -> (&mut Head, *mut Room, &mut Vacant) {
-        // SAFETY: as for `head_at` and `payload`.
-        unsafe { (&mut (*at.0).head, &raw mut (*at.0).payload, &mut self.vacant) }
+        // SAFETY: as for `head_mut` and `payload`.
+        unsafe { (&mut (*at.0.as_ptr()).head, &raw mut (*at.0.as_ptr()).payload, &mut self.vacant) }
     }
 
-    /// Where the payload of slot `index` is. Who may use it: see the module's list of states.
+    /// Where the payload of a slot is. Who may use it: see the module's list of states.
     #[inline]
-    pub(crate) fn payload(&self, index: u32) -> *mut Room {
-        // SAFETY: within the chunk, as for `slot`; no reference is made.
-        unsafe { &raw mut (*self.slot(index)).payload }
+    pub(crate) fn payload(&self, at: At) -> *mut Room {
+        // SAFETY: within the chunk; no reference is made.
+        unsafe { &raw mut (*at.0.as_ptr()).payload }
     }
 
     /// The memory of the slot's overlapped call. Who may use it: see the module's list of states.
     #[cfg_attr(unix, expect(dead_code, reason = "no backend of a Unix keeps anything there"))]
     #[inline]
-    pub(crate) fn block(&self, index: u32) -> *mut Block {
-        // SAFETY: within the chunk, as for `slot`; no reference is made.
-        unsafe { &raw mut (*self.slot(index)).block }
+    pub(crate) fn block(&self, at: At) -> *mut Block {
+        // SAFETY: within the chunk; no reference is made.
+        unsafe { &raw mut (*at.0.as_ptr()).block }
     }
 
-    /// Takes a free slot; its generation is already that of its new operation.
+    /// Takes a free slot; its id is already that of its new operation.
     #[inline]
-    pub(crate) fn allocate(&mut self) -> u32 {
-        if self.vacant.first == NONE {
-            self.grow();
+    pub(crate) fn allocate(&mut self) -> At {
+        match self.vacant.take() {
+            Some(at) => at,
+            None => self.allocate_slowly(),
         }
-        let index = self.vacant.first;
-        self.vacant.first = self.head(index).next;
-        self.vacant.used += 1;
-        index
+    }
+
+    #[cold]
+    fn allocate_slowly(&mut self) -> At {
+        self.grow();
+        self.vacant.take().expect("there are new ones")
     }
 
     /// Gives a slot back, as [`Vacant::add`] does.
-    pub(crate) fn release(&mut self, index: u32) {
-        let (head, _, vacant) = self.parts(self.at(index));
-        vacant.add(head, index);
+    pub(crate) fn release(&mut self, at: At) {
+        let (head, _, vacant) = self.parts(at);
+        vacant.add(head, at);
     }
 
-    /// The index behind `id` if that operation is not over.
+    /// The slot of `id` if that operation is not over.
     #[inline]
-    pub(crate) fn find(&self, id: OpId) -> Option<u32> {
+    pub(crate) fn find(&self, id: OpId) -> Option<At> {
         if id.index() >= self.bound() {
             return None;
         }
-        let head = self.head(id.index());
-        (head.generation == id.generation() && head.state != State::Free).then_some(id.index())
+        let at = self.at(id.index());
+        let head = self.head(at);
+        (head.id == id && head.state != State::Free).then_some(at)
     }
 
     #[inline]
-    pub(crate) fn id(&self, index: u32) -> OpId {
-        OpId::new(index, self.head(index).generation)
+    pub(crate) fn id(&self, at: At) -> OpId {
+        self.head(at).id
+    }
+
+    #[inline]
+    pub(crate) fn index(&self, at: At) -> u32 {
+        self.id(at).index()
     }
 
     #[cold]
@@ -345,16 +417,19 @@ impl Slots {
         // SAFETY: the layout is not empty.
         let chunk = NonNull::new(unsafe { alloc::alloc(layout) }.cast::<Slot>());
         let chunk = chunk.unwrap_or_else(|| alloc::handle_alloc_error(layout));
-        for i in (0..CHUNK).rev() {
+        self.chunks.push(chunk);
+        self.vacant.used += CHUNK;
+        for index in (first..self.bound()).rev() {
+            let at = self.at(index);
             let head = Head {
+                // Added to the vacant ones, it has the next.
+                id: OpId::new(index, self.first_generation.wrapping_sub(1)),
                 token: Token(0),
                 vtable: &UNUSED,
                 transferred: 0,
                 number: 0,
                 raw: RawOp::Nop,
-                generation: self.first_generation,
-                next: self.vacant.first,
-                prev: NONE,
+                links: Links { free: None },
                 handle: NONE,
                 state: State::Free,
                 lane: Lane::Free,
@@ -362,12 +437,10 @@ impl Slots {
                 note: Note::Nothing,
                 kind: Kind::File,
             };
-            let block = Block::of_slot(first + i as u32);
-            // SAFETY: slot `i` lies within the allocation just made; nothing is dropped by writing.
-            unsafe { chunk.as_ptr().add(i).write(Slot { head, payload: Room::new(), block }) };
-            self.vacant.first = first + i as u32;
+            // SAFETY: the slot lies within the allocation just made; nothing is dropped by writing.
+            unsafe { at.0.write(Slot { head, payload: Room::new(), block: Block::of_slot(index) }) };
+            self.release(at);
         }
-        self.chunks.push(chunk);
     }
 
     fn layout() -> Layout {
@@ -380,11 +453,12 @@ impl Drop for Slots {
     /// are still here are dropped.
     fn drop(&mut self) {
         for index in 0..self.bound() {
-            let head = self.head(index);
+            let at = self.at(index);
+            let head = self.head(at);
             if head.state != State::Free {
                 // SAFETY: the slot is not free, so its payload was put and not taken; the system
                 // has let go of it (Port::drop).
-                unsafe { head.vtable.drop(self.payload(index)) };
+                unsafe { head.vtable.drop(self.payload(at)) };
             }
         }
         for chunk in &self.chunks {
@@ -403,16 +477,36 @@ mod tests {
     #[test]
     fn a_released_slot_is_reused_under_another_generation() {
         let mut slots = Slots::new(7);
-        let index = slots.allocate();
-        slots.head_mut(index).state = State::Queued;
-        let id = slots.id(index);
-        assert_eq!(slots.find(id), Some(index));
-        slots.release(index);
+        let slot = slots.allocate();
+        slots.head_mut(slot).state = State::Queued;
+        let id = slots.id(slot);
+        assert_eq!(slots.find(id), Some(slot));
+        slots.release(slot);
         assert_eq!(slots.find(id), None);
-        assert_eq!(slots.allocate(), index);
-        slots.head_mut(index).state = State::Queued;
+        assert_eq!(slots.allocate(), slot);
+        slots.head_mut(slot).state = State::Queued;
         assert_eq!(slots.find(id), None);
-        slots.release(index);
+        slots.release(slot);
+    }
+
+    #[test]
+    fn a_slot_is_found_by_its_id_index_and_address() {
+        let mut slots = Slots::new(u32::MAX);
+        let all: Vec<At> = (0..200).map(|_| slots.allocate()).collect();
+        assert_eq!(slots.used(), 200);
+        for (index, &slot) in all.iter().enumerate() {
+            assert_eq!((slots.index(slot), slots.at(index as u32)), (index as u32, slot));
+            slots.head_mut(slot).state = State::Queued;
+            assert_eq!(slots.find(slots.id(slot)), Some(slot));
+            assert_eq!(slot.to_data() & TAGS, 0);
+            // SAFETY: its slab is there.
+            assert_eq!(unsafe { At::of_data(slot.to_data() | 5) }, slot);
+        }
+        // The generation has no carry into what is not there.
+        slots.release(all[7]);
+        assert_eq!((slots.allocate(), slots.id(all[7])), (all[7], OpId::new(7, 0)));
+        all.into_iter().for_each(|slot| slots.release(slot));
+        assert_eq!(slots.used(), 0);
     }
 
     #[test]
@@ -420,9 +514,9 @@ mod tests {
         let mut slots = Slots::new(7);
         let first = slots.allocate();
         let place = slots.payload(first);
-        let more: Vec<u32> = (0..1000).map(|_| slots.allocate()).collect();
+        let more: Vec<At> = (0..1000).map(|_| slots.allocate()).collect();
         assert_eq!(slots.payload(first), place);
-        more.into_iter().for_each(|index| slots.release(index));
+        more.into_iter().for_each(|slot| slots.release(slot));
         slots.release(first);
     }
 }

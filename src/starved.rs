@@ -34,9 +34,9 @@ impl Starved {
 
 #[derive(Default)]
 pub(crate) struct Line {
-    /// By their numbers, which ascend. Some may have been given up meanwhile.
-    waiting: VecDeque<(u64, OpId)>,
-    last: u64,
+    /// By their numbers, which ascend (after the highest comes 0). Some may have been given up meanwhile.
+    waiting: VecDeque<(u32, OpId)>,
+    last: u32,
     /// Those with a number that try again right now.
     trying: usize,
 }
@@ -58,13 +58,13 @@ impl Line {
     }
 
     /// An operation waits, perhaps with a number from before; returns its number.
-    pub(crate) fn wait(&mut self, number: Option<u64>, id: OpId) -> u64 {
+    pub(crate) fn wait(&mut self, number: Option<u32>, id: OpId) -> u32 {
         let Some(number) = number else {
-            self.last += 1;
+            self.last = self.last.wrapping_add(1);
             self.waiting.push_back((self.last, id));
             return self.last;
         };
-        let place = self.waiting.partition_point(|&(other, _)| other < number);
+        let place = self.waiting.partition_point(|&(other, _)| is_before(other, number));
         self.waiting.insert(place, (number, id));
         number
     }
@@ -82,5 +82,34 @@ impl Line {
     /// ... and that has ended, one way or another.
     pub(crate) fn has_tried(&mut self) {
         self.trying -= 1;
+    }
+}
+
+/// Whether a number was drawn before another. Those in use lie closer together than half of all.
+fn is_before(one: u32, other: u32) -> bool {
+    (one.wrapping_sub(other) as i32) < 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slot::Slots;
+
+    #[test]
+    fn who_waits_again_comes_first_also_where_numbers_begin_anew() {
+        let mut slots = Slots::new(0);
+        let ids = [(); 4].map(|()| {
+            let slot = slots.allocate();
+            slots.id(slot)
+        });
+        let mut line = Line { last: u32::MAX - 2, ..Line::default() };
+        let numbers: Vec<u32> = ids[..3].iter().map(|&id| line.wait(None, id)).collect();
+        assert_eq!(numbers, [u32::MAX - 1, u32::MAX, 0]);
+        assert_eq!((line.next(), line.next()), (Some(ids[0]), Some(ids[1])));
+        assert_eq!(line.wait(None, ids[3]), 1);
+        line.wait(Some(numbers[1]), ids[1]);
+        line.wait(Some(numbers[0]), ids[0]);
+        let order: Vec<OpId> = std::iter::from_fn(|| line.next()).collect();
+        assert_eq!(order, ids);
     }
 }

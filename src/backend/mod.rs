@@ -29,7 +29,7 @@ use crate::handle::{Entry, Kind};
 use crate::op::raw::RawOp;
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
-use crate::slot::Head;
+use crate::slot::{At, Head};
 use crate::sys::{Notes, Source};
 #[cfg(unix)]
 use reactor::Reactor;
@@ -148,6 +148,9 @@ pub(crate) fn not_waitable() -> io::Error {
 pub(crate) enum Started {
     /// The system has it, payload included; an event will come.
     Pending,
+    /// As `Pending`, and this came of it at once: it is a multishot one.
+    #[cfg_attr(not(any(target_os = "linux", windows)), expect(dead_code, reason = "a reactor tries nothing at once"))]
+    More(Outcome),
     /// It is done already, and the system has let go of the payload.
     Done(Outcome),
 }
@@ -230,24 +233,24 @@ impl Engine {
     /// Starts an operation on an attached object, if it is one of the frequent ones; else (false) it is to be started by
     /// `start`.
     #[inline(always)]
-    pub(crate) fn start_on(&mut self, slot: u32, head: &mut Head, entry: &mut Entry, pool: &Pool) -> bool {
+    pub(crate) fn start_on(&mut self, slot: At, head: &mut Head, entry: &mut Entry, pool: &Pool) -> bool {
         each!(self, b => b.start_on(slot, head, entry, pool))
     }
 
     /// Starts a nop. (Apart from `start`, and inlined into `submit`: it is measured to tell what the port itself takes.)
     #[inline(always)]
-    pub(crate) fn start_nop(&mut self, slot: u32) -> Started {
+    pub(crate) fn start_nop(&mut self, slot: At) -> Started {
         each!(self, b => b.start_nop(slot))
     }
 
     /// Starts the operation in `slot`, whose payload is in place. It may be tried right here.
     #[inline(always)]
-    pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
+    pub(crate) fn start(&mut self, core: &mut Core, slot: At) -> Started {
         each!(self, b => b.start(core, slot))
     }
 
     /// Gives up the started operation in `slot`. Is never lost.
-    pub(crate) fn cancel(&mut self, core: &mut Core, slot: u32) -> Cancelled {
+    pub(crate) fn cancel(&mut self, core: &mut Core, slot: At) -> Cancelled {
         each!(self, b => b.cancel(core, slot))
     }
 

@@ -6,7 +6,7 @@ use crate::completion::{Completion, Means, Part};
 use crate::core::{Core, Event};
 use crate::op::raw::RawOp;
 use crate::poster::Mail;
-use crate::slot::{At, Marks, Note, OpId};
+use crate::slot::{Marks, Note};
 use std::hint::cold_path;
 
 impl Port {
@@ -35,19 +35,19 @@ impl Port {
                 Some(parcel.into_completion())
             }
             Mail::Finished { slot, outcome } => {
-                self.settle_late(Event::last(slot, outcome));
+                self.settle_late(Event::last(self.core.slots.at(slot), outcome));
                 None
             }
         }
     }
 
-    /// Makes the completion of an event that was settled, whose slot is there, and frees the slot if that was its last.
+    /// Makes the completion of an event that was settled, and frees the slot if that was its last.
     #[inline(always)]
-    pub(super) fn complete(&mut self, event: Event, at: At) -> Completion {
+    pub(super) fn complete(&mut self, event: Event) -> Completion {
         self.handed_out += 1;
-        let (slot, more, outcome) = event.parts();
+        let Event { slot, part, outcome } = event;
         let Core { slots, pool, .. } = &mut self.core;
-        let (head, room, vacant) = slots.parts(at);
+        let (head, room, vacant) = slots.parts(slot);
         let means = match head.raw {
             _ if !head.marks.contains(Marks::RESULTS_IN_MORE) => Means::Count,
             RawOp::Accept { .. } => {
@@ -66,12 +66,10 @@ impl Port {
             RawOp::RecvFromPooledMulti => Means::Buffer(pool.named().clone()),
             _ => Means::Count,
         };
-        let (token, before, vtable) = (head.token, head.transferred, head.vtable);
-        let id = OpId::new(slot, head.generation);
-        if !more {
+        let (token, id, before, vtable) = (head.token, head.id, head.transferred, head.vtable);
+        if part == Part::Last {
             vacant.add(head, slot);
         }
-        let part = if more { Part::NotLast } else { Part::Last };
         // SAFETY: for the final completion the system has let go of the payload, and the slot was given back with it,
         // which makes this the only copy; the payload of a multishot operation is (). Nobody has had the slot since.
         let room = unsafe { *room };

@@ -9,7 +9,7 @@ use crate::handle::{HandleState, Handles};
 use crate::op::raw::{Lane, RawOp};
 use crate::outcome::Outcome;
 use crate::poster::{Mail, Sleep};
-use crate::slot::{Marks, NONE, Slots, State};
+use crate::slot::{At, Marks, NONE, Slots, State};
 use crate::sys;
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
@@ -25,7 +25,7 @@ impl Port {
     }
 
     /// Gives up one operation; false if there is nothing to give up.
-    pub(super) fn give_up(&mut self, slot: u32) -> bool {
+    pub(super) fn give_up(&mut self, slot: At) -> bool {
         let head = self.core.slots.head_mut(slot);
         match (head.state, &head.raw) {
             (State::Free | State::Finished, _) | (_, RawOp::Close { .. }) => false,
@@ -60,18 +60,19 @@ impl Port {
         for lane in Lane::ALL {
             let Core { slots, handles, .. } = &self.core;
             let entry = handles.entry(handle);
-            let (first, mut slot) = (entry.first(lane), entry.last(slots, lane));
-            while slot != NONE {
-                let before = if slot == first { NONE } else { self.core.slots.head(slot).prev };
+            let (first, mut index) = (entry.first(lane), entry.last(slots, lane));
+            while index != NONE {
+                let slot = self.core.slots.at(index);
+                let before = if index == first { NONE } else { self.core.slots.head(slot).prev() };
                 count += usize::from(self.give_up(slot));
-                slot = before;
+                index = before;
             }
         }
         count
     }
 
     /// The time of an operation has come.
-    pub(super) fn expire(&mut self, slot: u32) {
+    pub(super) fn expire(&mut self, slot: At) {
         let head = self.core.slots.head_mut(slot);
         head.marks -= Marks::ARMED;
         if let RawOp::Timer { overruled: false } = head.raw {
@@ -81,9 +82,9 @@ impl Port {
         self.give_up(slot);
     }
 
-    pub(super) fn begin_close(&mut self, slot: u32, handle: u32) {
+    pub(super) fn begin_close(&mut self, slot: At, handle: u32) {
         self.try_submitted();
-        self.core.handles.entry_mut(handle).state = HandleState::Closing { slot };
+        self.core.handles.entry_mut(handle).state = HandleState::Closing { slot: self.core.slots.index(slot) };
         self.core.slots.head_mut(slot).state = State::Started;
         if self.core.handles.entry(handle).is_idle() {
             self.start_close(slot, handle);
@@ -94,7 +95,7 @@ impl Port {
     }
 
     /// Nothing is in flight on the handle any more: its descriptor can go.
-    pub(super) fn start_close(&mut self, slot: u32, handle: u32) {
+    pub(super) fn start_close(&mut self, slot: At, handle: u32) {
         self.engine.release(&mut self.core, handle);
         let object = sys::into_raw(self.core.handles.remove(handle));
         self.core.slots.head_mut(slot).raw = RawOp::Close { object };
@@ -107,7 +108,8 @@ impl Port {
         self.try_submitted();
         // First what the system does not have, so that giving up the rest starts nothing.
         for started in [false, true] {
-            for slot in 0..self.core.slots.bound() {
+            for index in 0..self.core.slots.bound() {
+                let slot = self.core.slots.at(index);
                 let state = self.core.slots.head(slot).state;
                 if started || matches!(state, State::Queued | State::Parked) {
                     self.give_up(slot);
@@ -120,7 +122,9 @@ impl Port {
             self.inbox.collect_if_empty(&mut self.mail);
             while let Some(mail) = self.mail.pop_front() {
                 match mail {
-                    Mail::Finished { slot, outcome } => self.settle_late(Event::last(slot, outcome)),
+                    Mail::Finished { slot, outcome } => {
+                        self.settle_late(Event::last(self.core.slots.at(slot), outcome));
+                    }
                     post => posts.push_back(post),
                 }
             }
@@ -144,8 +148,8 @@ impl Port {
     /// none before.
     fn are_back(&self, back: &mut u32) -> bool {
         let slots = &self.core.slots;
-        let is_back = |slot| !matches!(slots.head(slot).state, State::Started | State::Cancelling);
-        *back = (*back..slots.bound()).find(|&slot| !is_back(slot)).unwrap_or(slots.bound());
+        let is_back = |index| !matches!(slots.head(slots.at(index)).state, State::Started | State::Cancelling);
+        *back = (*back..slots.bound()).find(|&index| !is_back(index)).unwrap_or(slots.bound());
         *back == slots.bound()
     }
 }
@@ -162,9 +166,7 @@ impl Drop for Port {
         // What nobody took is dropped last, with nothing in flight any more: that is the user's code.
         let mut posts = self.inbox.close();
         let all_back = self.take_everything_back(&mut posts);
-        let ready = std::iter::from_fn(|| {
-            self.ready.pop_front().map(|event| self.complete(event, self.core.slots.at(event.slot())))
-        });
+        let ready = std::iter::from_fn(|| self.ready.pop_front().map(|event| self.complete(event)));
         let completions: Vec<Completion> = ready.collect();
         if all_back {
             // SAFETY: as above; all operations have come back.

@@ -10,25 +10,25 @@ use crate::op::front::Lowered;
 use crate::op::raw::{Lane, RawOp};
 use crate::outcome::Outcome;
 use crate::payload::VTable;
-use crate::slot::{Marks, NONE, Note, OpId, State};
+use crate::slot::{At, Marks, NONE, Note, OpId, State};
 use std::hint::cold_path;
 
 impl Port {
     /// The rest of `submit`: inlined, because which operation it is is known there.
     #[inline(always)]
-    pub(super) fn launch(&mut self, slot: u32, token: Token, vtable: &'static VTable, lowered: Lowered) -> OpId {
+    pub(super) fn launch(&mut self, slot: At, token: Token, vtable: &'static VTable, lowered: Lowered) -> OpId {
         let head = self.core.slots.head_mut(slot);
         // Stored here, where its parts are known: handed on as a whole it would be copied twice.
         let raw = lowered.raw.unwrap_or(RawOp::Nop);
         head.begin(token, vtable, raw);
-        let id = OpId::new(slot, head.generation);
+        let id = head.id;
         if let Err(refusal) = lowered.raw {
             self.refuse(slot, refusal);
             return id;
         }
         if let Some(due) = lowered.due {
             head.marks |= Marks::ARMED;
-            self.wheel.arm(slot, due);
+            self.wheel.arm(id.index(), due);
         }
         if let Some(handle) = lowered.target {
             self.launch_on(slot, handle);
@@ -51,14 +51,14 @@ impl Port {
 
     /// The rest of that, for an operation on no handle that the backend has to look at more closely.
     #[inline(never)]
-    fn launch_otherwise(&mut self, slot: u32) {
+    fn launch_otherwise(&mut self, slot: At) {
         self.hand_over(slot);
         self.run_starts();
     }
 
     /// The same for an operation on a handle: not generic. The usual case is here, where little code is touched (after each
     /// call into the kernel it has to be fetched anew); all others are in `launch_slowly`.
-    pub(super) fn launch_on(&mut self, slot: u32, handle: Handle) {
+    pub(super) fn launch_on(&mut self, slot: At, handle: Handle) {
         let Core { slots, handles, pool, .. } = &mut self.core;
         let head = slots.head_mut(slot);
         let Some(entry) = handles.find_mut(handle) else {
@@ -78,12 +78,12 @@ impl Port {
         }
         match head.lane {
             Lane::Free => entry.link(slots, slot),
-            _ => entry.link_first(head, slot),
+            _ => entry.link_first(head),
         }
     }
 
     #[inline(never)]
-    fn launch_slowly(&mut self, slot: u32, handle: Handle) {
+    fn launch_slowly(&mut self, slot: At, handle: Handle) {
         if self.fork.is_child() {
             return self.refuse(slot, Refusal::Forked);
         }
@@ -110,7 +110,7 @@ impl Port {
 
     /// The answer to what cannot even be tried.
     #[cold]
-    pub(super) fn refuse(&mut self, slot: u32, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, slot: At, refusal: Refusal) {
         self.core.slots.head_mut(slot).raw = RawOp::Nop;
         self.conclude_late(slot, Outcome::refused(refusal));
     }
@@ -118,7 +118,7 @@ impl Port {
     /// Starts an operation whose turn it is in its lane: that may have been given up already, and others may have a claim
     /// before it.
     #[inline(never)]
-    fn start_in_turn(&mut self, slot: u32) {
+    fn start_in_turn(&mut self, slot: At) {
         let head = self.core.slots.head(slot);
         if head.state == State::Cancelling {
             self.conclude_late(slot, Outcome::error(error::CANCELLED));
@@ -133,7 +133,7 @@ impl Port {
 
     /// Hands an operation to the backend.
     #[inline(always)]
-    pub(super) fn hand_over(&mut self, slot: u32) {
+    pub(super) fn hand_over(&mut self, slot: At) {
         let head = self.core.slots.head_mut(slot);
         (head.state, head.note) = (State::Started, Note::Nothing);
         let started = self.engine.start(&mut self.core, slot);
@@ -142,10 +142,13 @@ impl Port {
 
     /// Goes on with an operation that was started.
     #[inline(always)]
-    fn follow(&mut self, slot: u32, started: Started) {
-        if let Started::Done(outcome) = started
-            && let Some(event) = self.settle_one(Event::last(slot, outcome))
-        {
+    fn follow(&mut self, slot: At, started: Started) {
+        let event = match started {
+            Started::Pending => return,
+            Started::More(outcome) => Event::more(slot, outcome),
+            Started::Done(outcome) => Event::last(slot, outcome),
+        };
+        if let Some(event) = self.settle_one(event) {
             self.ready.push_back(event);
         }
     }
@@ -168,14 +171,14 @@ impl Port {
 
     /// Starts what waited for an operation that has left its lane.
     #[inline(never)]
-    pub(super) fn start_next(&mut self, slot: u32) {
+    pub(super) fn start_next(&mut self, slot: At) {
         let head = self.core.slots.head(slot);
         let (handle, lane, connects) = (head.handle, head.lane, matches!(head.raw, RawOp::Connect { .. }));
         let entry = self.core.handles.entry_mut(handle);
         match entry.state {
             HandleState::Closing { slot: close } => {
                 if entry.is_idle() {
-                    self.start_close(close, handle);
+                    self.start_close(self.core.slots.at(close), handle);
                 }
             }
             _ => {
@@ -195,10 +198,14 @@ impl Port {
         if lane == Lane::Free || entry.connecting && lane == Lane::Read {
             return;
         }
-        let next = entry.first(lane);
-        if next != NONE && self.core.slots.head(next).state == State::Queued {
+        if entry.first(lane) == NONE {
+            return;
+        }
+        let next = self.core.slots.at(entry.first(lane));
+        let head = self.core.slots.head_mut(next);
+        if head.state == State::Queued {
             // Started once: it is no longer queued when the next look is taken.
-            self.core.slots.head_mut(next).state = State::Started;
+            head.state = State::Started;
             self.starts.push_back(next);
         }
     }

@@ -30,7 +30,7 @@ use crate::op::Operation;
 use crate::op::front::{Place, table};
 use crate::payload::VTable;
 use crate::poster::{Inbox, Mail, Poster, Sleep};
-use crate::slot::{OpId, Slots};
+use crate::slot::{At, OpId, Slots};
 use crate::starved::Starved;
 use crate::sys::{ForkGuard, Object, Source};
 use crate::timer::Wheel;
@@ -93,7 +93,7 @@ pub struct Port {
     engine: ManuallyDrop<Engine>,
     starved: Starved,
     /// Operations to be started: heads of their lanes, and those that go on.
-    starts: VecDeque<u32>,
+    starts: VecDeque<At>,
     /// What was collected from the inbox.
     mail: VecDeque<Mail>,
     inbox: Arc<Inbox>,
@@ -454,18 +454,18 @@ impl Port {
                 return None;
             } else {
                 let event = self.engine.advance(&mut self.core)?;
-                let at = self.core.slots.at(event.slot());
-                if self.settles_simply(event, at) {
-                    return Some(self.complete(event, at));
+                if self.settles_simply(event) {
+                    return Some(self.complete(event));
                 }
                 cold_path();
-                match self.settle_now(event) {
+                // In parts, so that it stays in registers till here.
+                let Event { slot, part, outcome } = event;
+                match self.settle_now(slot, part, outcome) {
                     None => continue,
                     Some(event) => event,
                 }
             };
-            let at = self.core.slots.at(event.slot());
-            return Some(self.complete(event, at));
+            return Some(self.complete(event));
         }
     }
 
@@ -531,7 +531,7 @@ fn first_generation() -> u32 {
 /// Undoes a submission whose buffer panicked when it was asked for its address.
 struct Unsubmitted<'a> {
     slots: &'a mut Slots,
-    slot: u32,
+    slot: At,
     vtable: &'static VTable,
     placed: &'a Cell<bool>,
 }

@@ -1,7 +1,7 @@
 //! Operations that are not with the backend for a while: they wait for a buffer of the pool, for a time, for their turn.
 
 use super::Port;
-use crate::slot::{Marks, OpId, State};
+use crate::slot::{At, Marks, OpId, State};
 use std::time::Duration;
 
 /// How long an operation rests that the system could not carry out for want of something.
@@ -9,7 +9,7 @@ pub(super) const RETRY: u64 = 10_000_000;
 
 impl Port {
     /// Lets a receive wait for a buffer of the pool.
-    pub(super) fn starve(&mut self, slot: u32) {
+    pub(super) fn starve(&mut self, slot: At) {
         let id = self.core.slots.id(slot);
         let head = self.core.slots.head_mut(slot);
         let line = self.starved.of(&head.raw);
@@ -23,13 +23,13 @@ impl Port {
     }
 
     /// Lets others have their turn before an operation goes on.
-    pub(super) fn let_others(&mut self, slot: u32) {
+    pub(super) fn let_others(&mut self, slot: At) {
         self.core.slots.head_mut(slot).state = State::Parked;
         self.yielding.push_back(self.core.slots.id(slot));
     }
 
     /// Lets an operation rest before it is tried again.
-    pub(super) fn park(&mut self, slot: u32) {
+    pub(super) fn park(&mut self, slot: At) {
         self.core.slots.head_mut(slot).state = State::Parked;
         self.parked.push_back((self.clock.now() + RETRY, self.core.slots.id(slot)));
     }
@@ -68,8 +68,8 @@ impl Port {
             self.parked.pop_front();
             self.resume(id);
         }
-        while let Some(slot) = self.wheel.pop_due(now) {
-            self.expire(slot);
+        while let Some(index) = self.wheel.pop_due(now) {
+            self.expire(self.core.slots.at(index));
         }
         self.run_starts();
         Some(now)

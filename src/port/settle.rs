@@ -4,6 +4,7 @@
 //! take the long way, with the starts of what they have made startable behind them.
 
 use super::Port;
+use crate::completion::Part;
 use crate::core::{Core, Event};
 use crate::error;
 use crate::op::raw::RawOp;
@@ -14,27 +15,27 @@ use crate::timer::Wheel;
 use std::hint::cold_path;
 
 impl Port {
-    /// Settles an event, whose slot is there, in the usual case: its operation goes on by itself, or has got all that it was
-    /// to, and nothing is to be seen to after it. False: it is another case, and nothing was done. True: who does not free
-    /// the slot at once is to say that it is finished.
+    /// Settles an event in the usual case: its operation goes on by itself, or has got all that it was to, and nothing is to
+    /// be seen to after it. False: it is another case, and nothing was done. True: who does not free the slot at once is to
+    /// say that it is finished.
     #[inline(always)]
-    pub(super) fn settles_simply(&mut self, event: Event, at: At) -> bool {
-        let (slot, more, outcome) = event.parts();
+    pub(super) fn settles_simply(&mut self, event: Event) -> bool {
+        let Event { slot, part, outcome } = event;
         let Core { slots, handles, .. } = &mut self.core;
-        let head = slots.head_at(at);
+        let head = slots.head_mut(slot);
         if outcome.is_error() {
             return false;
         }
         if !head.is_plain() {
-            if head.has_loose_ends() || !more && may_go_on(head, outcome) {
+            if head.has_loose_ends() || part == Part::Last && may_go_on(head, outcome) {
                 return false;
             }
-            if more {
+            if part == Part::NotLast {
                 return true;
             }
         }
         let entry = (head.handle != NONE).then(|| handles.entry_mut(head.handle));
-        if entry.as_ref().is_some_and(|entry| outcome.is_empty() || entry.is_waited_for(head, slot)) {
+        if entry.as_ref().is_some_and(|entry| outcome.is_empty() || entry.is_waited_for(head)) {
             return false;
         }
         if let Some(entry) = entry {
@@ -45,8 +46,8 @@ impl Port {
 
     /// As `settle_one`, with the starts.
     #[inline(never)]
-    pub(super) fn settle_now(&mut self, event: Event) -> Option<Event> {
-        let event = self.settle_one(event);
+    pub(super) fn settle_now(&mut self, slot: At, part: Part, outcome: Outcome) -> Option<Event> {
+        let event = self.settle_one(Event { slot, part, outcome });
         self.run_starts();
         event
     }
@@ -54,10 +55,9 @@ impl Port {
     /// As `settle_one`, for later, with the starts.
     #[inline(always)]
     pub(super) fn settle_late(&mut self, event: Event) {
-        let at = self.core.slots.at(event.slot());
-        if self.settles_simply(event, at) {
-            if !event.goes_on() {
-                self.core.slots.head_at(at).state = State::Finished;
+        if self.settles_simply(event) {
+            if event.part == Part::Last {
+                self.core.slots.head_mut(event.slot).state = State::Finished;
             }
             self.ready.push_back(event);
         } else {
@@ -81,9 +81,9 @@ impl Port {
     // read back as a whole it would cost as much as all the rest.
     #[inline(always)]
     pub(super) fn settle_one(&mut self, event: Event) -> Option<Event> {
-        let (slot, more, outcome) = event.parts();
+        let Event { slot, part, outcome } = event;
         let head = self.core.slots.head_mut(slot);
-        if more {
+        if part == Part::NotLast {
             has_got_on(head, &mut self.starved);
             return Some(event);
         }
@@ -91,12 +91,12 @@ impl Port {
             return self.settle_composite(slot, outcome);
         }
         let outcome = self.conclude(slot, outcome);
-        Some(Event::new(slot, more, outcome))
+        Some(Event::last(slot, outcome))
     }
 
     /// The same for those that may go on after an event of the backend.
     #[inline(never)]
-    fn settle_composite(&mut self, slot: u32, outcome: Outcome) -> Option<Event> {
+    fn settle_composite(&mut self, slot: At, outcome: Outcome) -> Option<Event> {
         let head = self.core.slots.head_mut(slot);
         let going_on = head.state == State::Started;
         if head.raw.goes_on_after(outcome) {
@@ -174,20 +174,20 @@ impl Port {
 
     /// An operation is over: the system has let go of it.
     #[inline(always)]
-    pub(super) fn conclude(&mut self, slot: u32, mut outcome: Outcome) -> Outcome {
+    pub(super) fn conclude(&mut self, slot: At, mut outcome: Outcome) -> Outcome {
         let Core { slots, handles, .. } = &mut self.core;
         let head = slots.head_mut(slot);
         let handle = head.handle;
         if handle == NONE {
-            return conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
+            return conclude(head, &mut self.wheel, &mut self.starved, outcome);
         }
         let entry = handles.entry_mut(handle);
         if outcome.is_empty() {
             cold_path();
             outcome = entry.truth(&head.raw, outcome);
         }
-        outcome = conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
-        let waited_for = entry.is_waited_for(slots.head(slot), slot);
+        outcome = conclude(head, &mut self.wheel, &mut self.starved, outcome);
+        let waited_for = entry.is_waited_for(slots.head(slot));
         entry.unlink(slots, slot);
         if waited_for {
             cold_path();
@@ -197,16 +197,16 @@ impl Port {
     }
 
     /// As `conclude`, for later.
-    pub(super) fn conclude_late(&mut self, slot: u32, outcome: Outcome) {
+    pub(super) fn conclude_late(&mut self, slot: At, outcome: Outcome) {
         let outcome = self.conclude(slot, outcome);
         self.ready.push_back(Event::last(slot, outcome));
     }
 
     /// The same for what is in no lane, so that nobody waits for it: it has no handle, or has not joined yet.
     #[inline(always)]
-    pub(super) fn conclude_free(&mut self, slot: u32, outcome: Outcome) {
+    pub(super) fn conclude_free(&mut self, slot: At, outcome: Outcome) {
         let head = self.core.slots.head_mut(slot);
-        let outcome = conclude(head, &mut self.wheel, &mut self.starved, slot, outcome);
+        let outcome = conclude(head, &mut self.wheel, &mut self.starved, outcome);
         self.ready.push_back(Event::last(slot, outcome));
     }
 }
@@ -259,11 +259,11 @@ fn leave_line(head: &mut Head, starved: &mut Starved) {
 
 /// What an operation that is over really resulted in.
 #[inline(always)]
-fn conclude(head: &mut Head, wheel: &mut Wheel, starved: &mut Starved, slot: u32, mut outcome: Outcome) -> Outcome {
+fn conclude(head: &mut Head, wheel: &mut Wheel, starved: &mut Starved, mut outcome: Outcome) -> Outcome {
     if head.has_loose_ends() {
         cold_path();
         if head.marks.contains(Marks::ARMED) {
-            wheel.disarm(slot);
+            wheel.disarm(head.id.index());
         }
         if head.marks.contains(Marks::TIMED_OUT) && outcome.errno() == Some(error::CANCELLED) {
             outcome = Outcome::error(error::TIMED_OUT);

@@ -12,7 +12,7 @@ use crate::core::{Core, Event};
 use crate::error;
 use crate::op::raw::RawOp;
 use crate::outcome::Outcome;
-use crate::slot::State;
+use crate::slot::{At, State};
 use crate::sys::errno;
 use crate::sys::windows::socket;
 use crate::sys::{Block, Notes, Purpose, Raw, Route};
@@ -32,6 +32,7 @@ const ADDRESS: usize = size_of::<SOCKADDR_STORAGE>() + 16;
 #[repr(C)]
 pub(super) struct AcceptCall {
     block: Block,
+    slot: At,
     socket: SOCKET,
     addresses: [u8; 2 * ADDRESS],
 }
@@ -50,7 +51,7 @@ struct Accepting {
 #[derive(Default)]
 pub(super) struct Accepts {
     /// By slot.
-    running: HashMap<u32, Accepting>,
+    running: HashMap<At, Accepting>,
     /// What can be used again.
     idle: Vec<Accepting>,
     #[expect(clippy::vec_box, reason = "the system knows the address of each")]
@@ -59,7 +60,7 @@ pub(super) struct Accepts {
 
 impl Accepts {
     /// Makes a call; `Done` is over without a packet.
-    fn call(&mut self, slot: u32, listener: Raw, notes: &Notes) -> Issued {
+    fn call(&mut self, slot: At, listener: Raw, notes: &Notes) -> Issued {
         if let Raw::Handle(_) = listener {
             return Issued::Done(Outcome::error(WSAENOTSOCK));
         }
@@ -68,9 +69,9 @@ impl Accepts {
             Err(code) => return Issued::Done(Outcome::error(code)),
         };
         let mut call = self.free.pop().unwrap_or_else(|| {
-            Box::new(AcceptCall { block: Block::new(slot, Purpose::Accept), socket, addresses: [0; 2 * ADDRESS] })
+            Box::new(AcceptCall { block: Block::new(Purpose::Accept), slot, socket, addresses: [0; 2 * ADDRESS] })
         });
-        (call.block.slot, call.socket) = (slot, socket);
+        (call.slot, call.socket) = (slot, socket);
         let call = Box::into_raw(call);
         let mut bytes = 0;
         // SAFETY: the box is in place until its packet was taken, and no call has its block. No bytes are received
@@ -93,7 +94,7 @@ impl Accepts {
     }
 
     /// The same for who wants one connection. Other systems hand out one that is lost already; here it is passed over.
-    fn call_for_one(&mut self, slot: u32, listener: Raw, notes: &Notes) -> Issued {
+    fn call_for_one(&mut self, slot: At, listener: Raw, notes: &Notes) -> Issued {
         loop {
             match self.call(slot, listener, notes) {
                 Issued::Done(outcome) if outcome.errno().is_some_and(error::is_lost_connection) => {}
@@ -122,13 +123,13 @@ impl Accepts {
         }
     }
 
-    fn begin(&mut self, slot: u32) {
+    fn begin(&mut self, slot: At) {
         let accepting = self.idle.pop().unwrap_or_default();
         self.running.insert(slot, accepting);
     }
 
     /// The operation is over.
-    fn end(&mut self, slot: u32) {
+    fn end(&mut self, slot: At) {
         if let Some(mut accepting) = self.running.remove(&slot) {
             debug_assert!(accepting.calls.is_empty() && !accepting.resuming);
             accepting.verdict = None;
@@ -138,15 +139,14 @@ impl Accepts {
 }
 
 impl Iocp {
-    pub(super) fn start_accepts(&mut self, core: &mut Core, slot: u32) -> Started {
+    pub(super) fn start_accepts(&mut self, core: &mut Core, slot: At) -> Started {
         self.accepts.begin(slot);
         let head = core.slots.head(slot);
         let entry = core.handles.entry(head.handle);
         match self.accepts.call_for_one(slot, entry.raw(), &entry.notes) {
             Issued::Done(outcome) if head.raw.goes_on_after(outcome) => {
-                self.work.push_back(Work::Event(Event::more(slot, outcome)));
                 self.resume_later(slot);
-                Started::Pending
+                Started::More(outcome)
             }
             Issued::Done(outcome) => {
                 self.accepts.end(slot);
@@ -162,7 +162,7 @@ impl Iocp {
     }
 
     /// Queues a multishot accept to make more calls, in its turn.
-    fn resume_later(&mut self, slot: u32) {
+    fn resume_later(&mut self, slot: At) {
         let accepting = self.accepts.running.get_mut(&slot).expect("it runs");
         if !std::mem::replace(&mut accepting.resuming, true) {
             self.work.push_back(Work::Resume(slot));
@@ -170,7 +170,7 @@ impl Iocp {
     }
 
     /// Makes more calls, one a turn as long as they are over at once.
-    pub(super) fn resume_accepts(&mut self, core: &mut Core, slot: u32) -> Option<Event> {
+    pub(super) fn resume_accepts(&mut self, core: &mut Core, slot: At) -> Option<Event> {
         let accepting = self.accepts.running.get_mut(&slot).expect("it runs");
         accepting.resuming = false;
         let head = core.slots.head(slot);
@@ -199,11 +199,12 @@ impl Iocp {
     }
 
     /// The packet of an accept.
-    pub(super) fn accept_packet(&mut self, core: &mut Core, slot: u32, call: *mut AcceptCall) -> Option<Event> {
-        let accepting = self.accepts.running.get_mut(&slot).expect("it runs until its calls are back");
-        accepting.calls.retain(|&other| other != call);
+    pub(super) fn accept_packet(&mut self, core: &mut Core, place: *mut AcceptCall) -> Option<Event> {
         // SAFETY: the packet was taken, so the box that `call` gave away is this side's again.
-        let call = unsafe { Box::from_raw(call) };
+        let call = unsafe { Box::from_raw(place) };
+        let slot = call.slot;
+        let accepting = self.accepts.running.get_mut(&slot).expect("it runs until its calls are back");
+        accepting.calls.retain(|&other| other != place);
         // SAFETY: as above.
         let (status, _) = unsafe { Block::answer(&raw const call.block) };
         let head = core.slots.head(slot);
@@ -236,12 +237,12 @@ impl Iocp {
     }
 
     /// Ends a multishot accept with `outcome`, once its other calls are back.
-    fn end_with(&mut self, listener: Raw, slot: u32, outcome: Outcome) {
+    fn end_with(&mut self, listener: Raw, slot: At, outcome: Outcome) {
         self.accepts.running.get_mut(&slot).expect("it runs").verdict.get_or_insert(outcome);
         self.cancel_accepts(listener, slot);
     }
 
-    pub(super) fn cancel_accepts(&mut self, listener: Raw, slot: u32) {
+    pub(super) fn cancel_accepts(&mut self, listener: Raw, slot: At) {
         if let Some(accepting) = self.accepts.running.get(&slot) {
             for &call in &accepting.calls {
                 super::cancel_call(listener, call.cast());
@@ -250,7 +251,7 @@ impl Iocp {
     }
 
     /// The last event of a multishot accept, when nothing of it is left.
-    fn final_event(&mut self, slot: u32) -> Option<Event> {
+    fn final_event(&mut self, slot: At) -> Option<Event> {
         let accepting = &self.accepts.running[&slot];
         let outcome = accepting.verdict.filter(|_| accepting.calls.is_empty() && !accepting.resuming)?;
         self.accepts.end(slot);

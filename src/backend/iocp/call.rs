@@ -11,7 +11,7 @@ use crate::handle::{Entry, Kind};
 use crate::op::raw::{Direction, Lane, MAX_TRANSFER, RawOp};
 use crate::outcome::Outcome;
 use crate::scratch::Scratch;
-use crate::slot::NONE;
+use crate::slot::{At, NONE};
 use crate::sys::errno;
 use crate::sys::windows::socket;
 use crate::sys::{Block, Mapping, NO_OBJECT, Notes, Raw, Route, from_raw};
@@ -158,7 +158,7 @@ fn cut(len: usize) -> u32 {
 
 impl Iocp {
     /// Makes the call of the operation in `slot`, and more of them as long as they are over at once.
-    pub(super) fn issue(&mut self, core: &mut Core, slot: u32, phase: Phase) -> Issued {
+    pub(super) fn issue(&mut self, core: &mut Core, slot: At, phase: Phase) -> Issued {
         let head = core.slots.head(slot);
         let block = core.slots.block(slot);
         // SAFETY: no call has the block: the operation is about to be started, or its packet was taken.
@@ -275,7 +275,7 @@ impl Iocp {
             let object = entry.raw();
             let receive = entry.first(Lane::Read);
             if receive != NONE {
-                super::cancel_call(object, core.slots.block(receive));
+                super::cancel_call(object, core.slots.block(core.slots.at(receive)));
             }
         }
         Issued::Done(Outcome::done(0))
@@ -284,7 +284,7 @@ impl Iocp {
     /// A pooled receive: a receive of nothing (which completes when there is something, or the end of the stream),
     /// then one into a buffer of the pool, which by then is over at once. If it is not (somebody else has taken what
     /// was there) it is given up at once, so that the buffer is not kept.
-    fn receive_pooled(&mut self, core: &mut Core, slot: u32, phase: Phase) -> Issued {
+    fn receive_pooled(&mut self, core: &mut Core, slot: At, phase: Phase) -> Issued {
         let block = core.slots.block(slot);
         let head = core.slots.head(slot);
         let (raw, entry) = (head.raw, core.handles.entry(head.handle));

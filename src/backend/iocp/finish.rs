@@ -10,7 +10,7 @@ use crate::error;
 use crate::handle::{Entry, Kind};
 use crate::op::raw::{Direction, RawOp};
 use crate::outcome::Outcome;
-use crate::slot::State;
+use crate::slot::{At, State};
 use crate::sys::Block;
 use crate::sys::errno;
 use crate::sys::windows::socket;
@@ -23,7 +23,7 @@ use windows_sys::Win32::Networking::WinSock::{
 
 impl Iocp {
     /// Takes the packet of the operation in `slot` up. It may go on with another call.
-    pub(super) fn finish(&mut self, core: &mut Core, slot: u32) -> Issued {
+    pub(super) fn finish(&mut self, core: &mut Core, slot: At) -> Issued {
         let head = core.slots.head(slot);
         let block = core.slots.block(slot);
         // SAFETY: the packet was taken.
@@ -66,7 +66,7 @@ impl Iocp {
 
     /// A send to a stream that was to move bytes and has moved none is not over, whatever the system says: it goes on
     /// when there is room. (Windows sends everything. Wine 8 ends it when the receiver shuts its own sending down.)
-    fn has_sent_nothing(&self, core: &Core, slot: u32) -> bool {
+    fn has_sent_nothing(&self, core: &Core, slot: At) -> bool {
         let head = core.slots.head(slot);
         let bytes = match head.raw {
             RawOp::Send { len, .. } => len,
@@ -78,7 +78,7 @@ impl Iocp {
     }
 
     /// The outcome as the port knows it, of a call that is over.
-    pub(super) fn settle(&mut self, core: &mut Core, slot: u32, outcome: Outcome) -> Outcome {
+    pub(super) fn settle(&mut self, core: &mut Core, slot: At, outcome: Outcome) -> Outcome {
         let head = core.slots.head(slot);
         // SAFETY: the call is over, and the phase is the backend's.
         let phase = unsafe { (*core.slots.block(slot)).phase };

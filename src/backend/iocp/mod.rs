@@ -30,7 +30,7 @@ use crate::handle::{Entry, Kind};
 use crate::op::raw::RawOp;
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
-use crate::slot::{Head, NONE, OpId, State};
+use crate::slot::{At, Head, NONE, OpId, State};
 use crate::sys::windows::sleep::{self, Sleep};
 use crate::sys::{Block, Notes, Purpose, Raw, Route, Source};
 use accept::Accepts;
@@ -50,10 +50,8 @@ const SOON: Duration = Duration::from_millis(1);
 enum Work {
     /// The packet of a call.
     Packet(*mut Block),
-    /// What is to be reported.
-    Event(Event),
     /// A multishot operation that has no call with the system, or not as many as it could: go on with it.
-    Resume(u32),
+    Resume(At),
 }
 
 /// The backend.
@@ -88,18 +86,18 @@ impl Iocp {
 
     /// Nothing is started that way: a call needs the block of its slot.
     #[inline]
-    pub(crate) fn start_on(&mut self, _slot: u32, _head: &mut Head, _entry: &Entry, _pool: &Pool) -> bool {
+    pub(crate) fn start_on(&mut self, _slot: At, _head: &mut Head, _entry: &Entry, _pool: &Pool) -> bool {
         false
     }
 
     /// There is nothing to be done.
     #[inline(always)]
-    pub(crate) fn start_nop(&mut self, _slot: u32) -> Started {
+    pub(crate) fn start_nop(&mut self, _slot: At) -> Started {
         Started::Done(Outcome::done(0))
     }
 
     #[inline]
-    pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
+    pub(crate) fn start(&mut self, core: &mut Core, slot: At) -> Started {
         let head = core.slots.head(slot);
         let raw = head.raw;
         let (object, route) = match head.handle {
@@ -110,7 +108,7 @@ impl Iocp {
             }
         };
         if needs_pool(&raw, route) {
-            return match self.blocking.submit(slot, raw, object) {
+            return match self.blocking.submit(core.slots.index(slot), raw, object) {
                 Ok(()) => Started::Pending,
                 Err(error) => Started::Done(error.into()),
             };
@@ -121,24 +119,18 @@ impl Iocp {
         match self.issue(core, slot, Phase::First) {
             Issued::Pending => Started::Pending,
             Issued::Done(outcome) if raw.goes_on_after(outcome) => {
-                self.report_and_resume(slot, outcome);
-                Started::Pending
+                self.work.push_back(Work::Resume(slot));
+                Started::More(outcome)
             }
             Issued::Done(outcome) => Started::Done(outcome),
         }
     }
 
-    /// Reports a part of a multishot operation, which then goes on in its turn.
-    fn report_and_resume(&mut self, slot: u32, outcome: Outcome) {
-        self.work.push_back(Work::Event(Event::more(slot, outcome)));
-        self.work.push_back(Work::Resume(slot));
-    }
-
-    pub(crate) fn cancel(&mut self, core: &mut Core, slot: u32) -> Cancelled {
+    pub(crate) fn cancel(&mut self, core: &mut Core, slot: At) -> Cancelled {
         let head = core.slots.head(slot);
         let entry = (head.handle != NONE).then(|| core.handles.entry(head.handle));
         if needs_pool(&head.raw, entry.map(|entry| entry.notes.route)) {
-            return if self.blocking.cancel(slot) { Cancelled::Done } else { Cancelled::Pending };
+            return if self.blocking.cancel(core.slots.index(slot)) { Cancelled::Done } else { Cancelled::Pending };
         }
         let Some(entry) = entry else { unreachable!("{:?} has a handle", head.raw) };
         match head.raw {
@@ -152,7 +144,7 @@ impl Iocp {
 
     /// Gives the call of an operation up. One that is not found has its packet on the way; or (seen on Wine, for a send
     /// that has just moved a part) the system is about to go on with it, and finds it later.
-    fn give_call_up(&mut self, core: &Core, object: Raw, slot: u32) {
+    fn give_call_up(&mut self, core: &Core, object: Raw, slot: At) {
         if !cancel_call(object, core.slots.block(slot)) {
             self.unfound.push(core.slots.id(slot));
         }
@@ -210,7 +202,6 @@ impl Iocp {
     pub(crate) fn advance(&mut self, core: &mut Core) -> Option<Event> {
         loop {
             let event = match self.work.pop_front()? {
-                Work::Event(event) => Some(event),
                 Work::Packet(block) => self.packet(core, block),
                 Work::Resume(slot) => self.resume(core, slot),
             };
@@ -223,20 +214,19 @@ impl Iocp {
     /// Takes a packet up. From here on its block is not the system's any more.
     fn packet(&mut self, core: &mut Core, block: *mut Block) -> Option<Event> {
         // SAFETY: packets with an address are those of calls, whose blocks stay in place until this moment.
-        let (slot, purpose) = unsafe { ((*block).slot, (*block).purpose) };
-        match purpose {
-            Purpose::Operation => self.operation_packet(core, slot),
-            Purpose::Accept => self.accept_packet(core, slot, block.cast()),
+        match unsafe { (*block).purpose } {
+            Purpose::Operation { slot } => self.operation_packet(core, core.slots.at(slot)),
+            Purpose::Accept => self.accept_packet(core, block.cast()),
         }
     }
 
-    fn operation_packet(&mut self, core: &mut Core, slot: u32) -> Option<Event> {
+    fn operation_packet(&mut self, core: &mut Core, slot: At) -> Option<Event> {
         let issued = self.finish(core, slot);
         self.event_of(core, slot, issued)
     }
 
     /// What is to be reported of an operation after a call.
-    fn event_of(&mut self, core: &Core, slot: u32, issued: Issued) -> Option<Event> {
+    fn event_of(&mut self, core: &Core, slot: At, issued: Issued) -> Option<Event> {
         let Issued::Done(outcome) = issued else { return None };
         let more = core.slots.head(slot).raw.goes_on_after(outcome);
         if more {
@@ -246,7 +236,7 @@ impl Iocp {
     }
 
     /// Goes on with a multishot operation.
-    fn resume(&mut self, core: &mut Core, slot: u32) -> Option<Event> {
+    fn resume(&mut self, core: &mut Core, slot: At) -> Option<Event> {
         let head = core.slots.head(slot);
         if let RawOp::Accept { .. } = head.raw {
             return self.resume_accepts(core, slot);

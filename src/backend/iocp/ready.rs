@@ -8,7 +8,7 @@ use crate::error;
 use crate::handle::Kind;
 use crate::op::raw::{Direction, RawOp};
 use crate::outcome::Outcome;
-use crate::slot::State;
+use crate::slot::{At, State};
 use crate::sys::windows::afd::{self, Afd};
 use crate::sys::{Block, Raw, Route};
 use std::io;
@@ -40,7 +40,7 @@ impl Polls {
 
 impl Iocp {
     /// The readiness that the operation in `slot` is for.
-    pub(super) fn ready(&mut self, core: &mut Core, slot: u32, direction: Direction) -> Issued {
+    pub(super) fn ready(&mut self, core: &mut Core, slot: At, direction: Direction) -> Issued {
         let entry = core.handles.entry(core.slots.head(slot).handle);
         let deaf = entry.notes.deaf && direction == Direction::Read;
         match entry.kind {
@@ -59,14 +59,14 @@ impl Iocp {
     }
 
     /// Polls for the operation in `slot`.
-    pub(super) fn poll(&mut self, core: &mut Core, slot: u32, direction: Direction) -> Issued {
+    pub(super) fn poll(&mut self, core: &mut Core, slot: At, direction: Direction) -> Issued {
         match self.try_poll(core, slot, direction) {
             Ok(()) => Issued::Pending,
             Err(error) => Issued::Done(error.into()),
         }
     }
 
-    fn try_poll(&mut self, core: &mut Core, slot: u32, direction: Direction) -> io::Result<()> {
+    fn try_poll(&mut self, core: &mut Core, slot: At, direction: Direction) -> io::Result<()> {
         let entry = core.handles.entry_mut(core.slots.head(slot).handle);
         let Raw::Socket(socket) = entry.raw() else { unreachable!("only sockets are polled") };
         let base = match entry.notes.base {
@@ -82,7 +82,7 @@ impl Iocp {
             Direction::Write => afd::WRITABLE,
         };
         let block = core.slots.block(slot);
-        let afd = self.polls.of(self.inbox.waker().port(), slot)?;
+        let afd = self.polls.of(self.inbox.waker().port(), core.slots.index(slot))?;
         // SAFETY: no call has the block, and it stays in place until the packet was taken, whose address is the
         // block's.
         unsafe {
@@ -92,15 +92,15 @@ impl Iocp {
     }
 
     /// Gives a poll up. (Where its packet was taken already, nothing is found.)
-    pub(super) fn cancel_poll(&mut self, core: &Core, slot: u32) {
-        if let Ok(afd) = self.polls.of(self.inbox.waker().port(), slot) {
+    pub(super) fn cancel_poll(&mut self, core: &Core, slot: At) {
+        if let Ok(afd) = self.polls.of(self.inbox.waker().port(), core.slots.index(slot)) {
             // SAFETY: the poll's address only names it; it was made on this handle.
             let _ = unsafe { afd.cancel(Block::poll(core.slots.block(slot))) };
         }
     }
 
     /// Takes the answer of a poll up.
-    pub(super) fn polled(&mut self, core: &mut Core, slot: u32) -> Issued {
+    pub(super) fn polled(&mut self, core: &mut Core, slot: At) -> Issued {
         let head = core.slots.head(slot);
         // SAFETY: the packet was taken, and the memory is a poll's.
         let events = unsafe { (*Block::poll(core.slots.block(slot))).events() };

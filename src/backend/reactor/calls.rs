@@ -12,7 +12,7 @@ use crate::error;
 use crate::handle::{Entry, Kind};
 use crate::op::raw::{Direction, Lane, RawOp};
 use crate::outcome::Outcome;
-use crate::slot::{Head, Marks, Note, State};
+use crate::slot::{At, Head, Marks, Note, State};
 use std::hint::cold_path;
 use std::rc::Rc;
 
@@ -98,14 +98,14 @@ impl<S: Selector> Reactor<S> {
 
     /// Has the last event of an operation, until the port takes it up.
     #[inline(always)]
-    fn ends(&mut self, head: &mut Head, slot: u32, outcome: Outcome) {
+    fn ends(&mut self, head: &mut Head, slot: At, outcome: Outcome) {
         head.note = Note::Done;
         self.results.push(Event::last(slot, outcome));
     }
 
     /// What was tried for the first time has to wait, unless it was given up before.
     #[inline(never)]
-    fn not_yet(&mut self, head: &mut Head, slot: u32) {
+    fn not_yet(&mut self, head: &mut Head, slot: At) {
         head.note = Note::Nothing;
         if head.state == State::Cancelling {
             self.ends(head, slot, Outcome::error(error::CANCELLED));
@@ -129,7 +129,7 @@ impl<S: Selector> Reactor<S> {
                 self.leave_front(entry);
                 continue;
             };
-            let slot = entry.first(lane);
+            let slot = slots.at(entry.first(lane));
             let head = slots.head_mut(slot);
             let outcome = if waits(head) { self.attempt(head, entry, pool) } else { None };
             let is_shot =

@@ -45,7 +45,7 @@ use crate::handle::{Entry, Kind};
 use crate::op::raw::{Direction, Lane, RawOp};
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
-use crate::slot::{Head, NONE, Note};
+use crate::slot::{At, Head, NONE, Note};
 use crate::sys::{Notes, Source, set_nonblocking};
 use calls::AHEAD;
 use results::Results;
@@ -134,7 +134,7 @@ fn queue(edges: &mut VecDeque<Edge>, entry: &mut Entry, handle: u32, lanes: u8) 
 pub(crate) struct Reactor<S> {
     selector: S,
     /// Operations that were started and are to be tried for the first time, in their order.
-    untried: VecDeque<u32>,
+    untried: VecDeque<At>,
     /// What came of those that were tried, in its order.
     results: Results,
     /// A handle is here at most once.
@@ -185,7 +185,7 @@ impl<S: Selector> Reactor<S> {
 
     /// Takes an operation on an object on: it waits for an edge, or is tried in its turn. False: that is for `start`.
     #[inline(always)]
-    pub(crate) fn start_on(&mut self, slot: u32, head: &mut Head, entry: &mut Entry, _pool: &Pool) -> bool {
+    pub(crate) fn start_on(&mut self, slot: At, head: &mut Head, entry: &mut Entry, _pool: &Pool) -> bool {
         if needs_pool(&head.raw, Some(entry.kind)) {
             cold_path();
             return false;
@@ -210,12 +210,12 @@ impl<S: Selector> Reactor<S> {
 
     /// There is nothing to be done.
     #[inline(always)]
-    pub(crate) fn start_nop(&mut self, _slot: u32) -> Started {
+    pub(crate) fn start_nop(&mut self, _slot: At) -> Started {
         Started::Done(Outcome::done(0))
     }
 
     #[inline(never)]
-    pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
+    pub(crate) fn start(&mut self, core: &mut Core, slot: At) -> Started {
         let Core { slots, handles, pool, .. } = core;
         let head = slots.head_mut(slot);
         if head.handle != NONE && self.start_on(slot, head, handles.entry_mut(head.handle), pool) {
@@ -226,7 +226,7 @@ impl<S: Selector> Reactor<S> {
 
     /// Starts what needs no readiness: it is done right here, or by the blocking pool.
     #[inline(never)]
-    fn start_elsewhere(&mut self, core: &mut Core, slot: u32) -> Started {
+    fn start_elsewhere(&mut self, core: &mut Core, slot: At) -> Started {
         let head = core.slots.head(slot);
         let raw = head.raw;
         if let RawOp::Close { object } = raw {
@@ -236,14 +236,14 @@ impl<S: Selector> Reactor<S> {
         if let Some(outcome) = self.read_at_once(core, slot) {
             return Started::Done(outcome);
         }
-        match self.blocking.submit(slot, raw, fd) {
+        match self.blocking.submit(core.slots.index(slot), raw, fd) {
             Ok(()) => Started::Pending,
             Err(error) => Started::Done(error.into()),
         }
     }
 
     /// Reads a block that is in the page cache. What is there in part only, or ends with the file, is left to the pool.
-    fn read_at_once(&mut self, core: &mut Core, slot: u32) -> Option<Outcome> {
+    fn read_at_once(&mut self, core: &mut Core, slot: At) -> Option<Outcome> {
         let head = core.slots.head(slot);
         let RawOp::ReadAt { buf, len, offset } = head.raw else { return None };
         let entry = core.handles.entry_mut(head.handle);
@@ -257,14 +257,14 @@ impl<S: Selector> Reactor<S> {
         outcome.value().filter(|&n| n == len as usize).map(|_| outcome)
     }
 
-    pub(crate) fn cancel(&mut self, core: &mut Core, slot: u32) -> Cancelled {
+    pub(crate) fn cancel(&mut self, core: &mut Core, slot: At) -> Cancelled {
         let head = core.slots.head(slot);
         let kind = (head.handle != NONE).then(|| core.handles.entry(head.handle).kind);
         let is_multi = head.raw.is_multi();
         match head.note {
             // Tried once, because it was submitted before that; or its result is here.
             Note::Untried | Note::Done => Cancelled::Pending,
-            _ if needs_pool(&head.raw, kind) && !self.blocking.cancel(slot) => Cancelled::Pending,
+            _ if needs_pool(&head.raw, kind) && !self.blocking.cancel(core.slots.index(slot)) => Cancelled::Pending,
             // Behind what it has got so far.
             _ if is_multi => {
                 core.slots.head_mut(slot).note = Note::Done;

@@ -45,18 +45,22 @@ impl Results {
 mod tests {
     use super::*;
     use crate::outcome::Outcome;
+    use crate::slot::{At, Slots};
 
     #[test]
     fn results_come_out_in_the_order_in_which_they_went_in() {
+        let mut slots = Slots::new(0);
+        let all: Vec<At> = std::iter::repeat_with(|| slots.allocate()).take(4).collect();
         let mut results = Results::default();
         for round in 0..3 {
             results.restart();
-            (0..round).for_each(|slot| results.push(Event::last(slot, Outcome::done(0))));
-            assert_eq!(results.take().map(Event::slot), (round > 0).then_some(0));
-            results.push(Event::last(10, Outcome::done(0)));
-            assert_eq!(results.len(), (round.max(1)) as usize);
-            let rest: Vec<u32> = std::iter::from_fn(|| results.take()).map(Event::slot).collect();
-            assert_eq!(rest, (1..round).chain([10]).collect::<Vec<_>>());
+            all[..round].iter().for_each(|&slot| results.push(Event::last(slot, Outcome::done(0))));
+            assert_eq!(results.take().map(|event| event.slot), (round > 0).then_some(all[0]));
+            results.push(Event::last(all[3], Outcome::done(0)));
+            assert_eq!(results.len(), round.max(1));
+            let rest: Vec<At> = std::iter::from_fn(|| results.take()).map(|event| event.slot).collect();
+            let expected: Vec<At> = all[..round].iter().skip(1).chain(&all[3..]).copied().collect();
+            assert_eq!(rest, expected);
             assert!(results.is_empty());
         }
     }

@@ -10,8 +10,8 @@
 //! stays behind the operation that it names; and the kernel keeps completions that do not fit
 //! (`IORING_FEAT_NODROP`, required).
 //!
-//! Invariant: a started operation has exactly one entry with the kernel or in `backlog`, or is with
-//! the blocking pool, or has its event in `extra`.
+//! Invariants: a started operation has exactly one entry with the kernel or in `backlog`, or is with
+//! the blocking pool. While something is in `backlog`, the submission queue is full.
 
 mod entry;
 mod pool_ring;
@@ -30,7 +30,7 @@ use crate::handle::{self, Kind};
 use crate::op::raw::{Direction, RawOp};
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
-use crate::slot::{Head, NONE, Note, State};
+use crate::slot::{At, Head, NONE, Note, State, TAGS};
 use crate::sys::{Notes, Source, Waker, set_nonblocking, without_blocking};
 use io_uring::squeue::Entry;
 use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
@@ -45,11 +45,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// User data that is not just a slot: the waker's; with these bits that of a cancel, or of a poll for what is then performed,
-/// of the slot in the lower half.
+/// User data that is not just a slot's address: the waker's; with these tags that of a cancel, or of a poll for what is then
+/// performed.
 const WAKER: u64 = u64::MAX;
-const CANCEL: u64 = 1 << 32;
-const POLL: u64 = 1 << 33;
+const CANCEL: u64 = 1;
+const POLL: u64 = 2;
+const _: () = assert!(TAGS & CANCEL != 0 && TAGS & POLL != 0);
 
 /// "Interrupted", as the kernel calls it inside; io_uring lets it out of an open.
 const ERESTARTSYS: i32 = 512;
@@ -78,10 +79,8 @@ pub(crate) struct Uring {
     probe: Probe,
     /// Entries that did not fit, in order.
     backlog: VecDeque<Entry>,
-    /// Events that did not come from the ring as such.
-    extra: VecDeque<Event>,
     /// Slots whose cancel found nothing; it is repeated by the next wait.
-    unfound: Vec<u32>,
+    unfound: Vec<At>,
     blocking: Blocking,
     inbox: Arc<Inbox>,
     /// Something other than sockets and files was attached: it may be an eventfd, or have one in it.
@@ -100,7 +99,6 @@ impl Uring {
             ring,
             probe,
             backlog: VecDeque::new(),
-            extra: VecDeque::new(),
             unfound: Vec::new(),
             blocking: Blocking::new(options.threads, inbox),
             inbox: inbox.clone(),
@@ -125,7 +123,7 @@ impl Uring {
     /// Queues an entry; full rings only delay it.
     #[inline]
     fn push(&mut self, entry: Entry) {
-        if !self.backlog.is_empty() || !self.try_push(|| &entry) {
+        if !self.try_push(|| &entry) {
             self.push_slowly(entry);
         }
     }
@@ -146,9 +144,9 @@ impl Uring {
         // An error (a full completion ring, no memory) leaves the entries where they are, for the next
         // wait, which reports what does not pass.
         let _ = self.enter(Some(Duration::ZERO), false);
-        self.flush_backlog();
     }
 
+    #[cold]
     fn flush_backlog(&mut self) {
         while let Some(entry) = self.backlog.front() {
             // SAFETY: as for `try_push`.
@@ -199,6 +197,9 @@ impl Uring {
                 submitter.enter::<libc::sigset_t>(to_submit, want, flags.bits(), None)
             }
         };
+        if !self.backlog.is_empty() {
+            self.flush_backlog();
+        }
         match result {
             Ok(_) => Ok(()),
             Err(error) => match error.raw_os_error() {
@@ -263,7 +264,7 @@ impl Uring {
     }
 
     #[inline(always)]
-    pub(crate) fn start(&mut self, core: &mut Core, slot: u32) -> Started {
+    pub(crate) fn start(&mut self, core: &mut Core, slot: At) -> Started {
         let Core { slots, handles, pool, .. } = core;
         let head = slots.head_mut(slot);
         let object = (head.handle != NONE).then(|| handles.entry(head.handle));
@@ -277,22 +278,22 @@ impl Uring {
     /// Starts what the ring can do by an entry; false for all else.
     // Not inlined: the reactors' calls, which are, would have to leave room for it.
     #[inline(never)]
-    pub(crate) fn start_on(&mut self, slot: u32, head: &mut Head, object: &handle::Entry, pool: &Pool) -> bool {
+    pub(crate) fn start_on(&mut self, slot: At, head: &mut Head, object: &handle::Entry, pool: &Pool) -> bool {
         self.start_by_entry(slot, head, object.raw(), Some(object.kind), pool)
     }
 
     // As `push`, with an entry that is built where it is to be.
     #[inline(always)]
-    pub(crate) fn start_nop(&mut self, slot: u32) -> Started {
-        let entry = || entry::nop().user_data(u64::from(slot));
-        if !self.backlog.is_empty() || !self.try_push(entry) {
+    pub(crate) fn start_nop(&mut self, slot: At) -> Started {
+        let entry = || entry::nop().user_data(slot.to_data());
+        if !self.try_push(entry) {
             self.push_slowly(entry());
         }
         Started::Pending
     }
 
     #[inline(always)]
-    fn start_by_entry(&mut self, slot: u32, head: &mut Head, fd: RawFd, kind: Option<Kind>, pool: &Pool) -> bool {
+    fn start_by_entry(&mut self, slot: At, head: &mut Head, fd: RawFd, kind: Option<Kind>, pool: &Pool) -> bool {
         // Not a copy: it was written in parts a moment ago, and reading it as a whole would wait for that.
         let raw = &head.raw;
         match raw {
@@ -304,14 +305,14 @@ impl Uring {
             return false;
         }
         let mut entry = entry::build(raw, fd, kind, &self.probe, pool, &raw const *self.named);
-        entry.set_user_data(u64::from(slot));
+        entry.set_user_data(slot.to_data());
         self.push(entry);
         true
     }
 
     /// Starts what the ring cannot do by an entry.
     #[cold]
-    fn start_otherwise(&mut self, core: &mut Core, slot: u32) -> Started {
+    fn start_otherwise(&mut self, core: &mut Core, slot: At) -> Started {
         let head = core.slots.head_mut(slot);
         let plan = self.plan(&head.raw, head.kind());
         head.note = if matches!(plan, Plan::Poll(_)) { Note::Polled } else { Note::Nothing };
@@ -326,7 +327,8 @@ impl Uring {
                     if !raw.is_multi() || !raw.goes_on_after(outcome) {
                         return Started::Done(outcome);
                     }
-                    self.extra.push_back(Event::more(slot, outcome));
+                    self.push_poll(slot, fd, direction);
+                    return Started::More(outcome);
                 } else if let RawOp::Connect { .. } = raw
                     && !matches!(core.slots.head(slot).raw, RawOp::Connect { begun: true, .. })
                 {
@@ -336,7 +338,7 @@ impl Uring {
                 self.push_poll(slot, fd, direction);
             }
             Plan::Pool => {
-                if let Err(error) = self.blocking.submit(slot, raw, fd) {
+                if let Err(error) = self.blocking.submit(core.slots.index(slot), raw, fd) {
                     return Started::Done(error.into());
                 }
             }
@@ -371,7 +373,7 @@ impl Uring {
     }
 
     /// Performs a non-blocking call.
-    fn try_now(&mut self, core: &mut Core, slot: u32) -> Outcome {
+    fn try_now(&mut self, core: &mut Core, slot: At) -> Outcome {
         let head = core.slots.head_mut(slot);
         let (entry, pool) = (core.handles.entry(head.handle), &core.pool);
         // The object is a blocking one (see `prepare`), and not each of its calls has MSG_DONTWAIT: a pipe's have not, nor
@@ -383,24 +385,24 @@ impl Uring {
         if would_block { without_blocking(entry.fd(), call).unwrap_or_else(Outcome::from) } else { call() }
     }
 
-    pub(crate) fn cancel(&mut self, core: &mut Core, slot: u32) -> Cancelled {
+    pub(crate) fn cancel(&mut self, core: &mut Core, slot: At) -> Cancelled {
         let head = core.slots.head(slot);
         let kind = (head.handle != NONE).then(|| core.handles.entry(head.handle).kind);
         if self.plan(&head.raw, kind) == Plan::Pool {
-            return if self.blocking.cancel(slot) { Cancelled::Done } else { Cancelled::Pending };
+            return if self.blocking.cancel(core.slots.index(slot)) { Cancelled::Done } else { Cancelled::Pending };
         }
         self.push_cancel(slot, head.note == Note::Polled);
         Cancelled::Pending
     }
 
-    fn push_cancel(&mut self, slot: u32, polled: bool) {
-        let slot = u64::from(slot);
+    fn push_cancel(&mut self, slot: At, polled: bool) {
+        let slot = slot.to_data();
         let named = if polled { POLL | slot } else { slot };
         self.push(opcode::AsyncCancel::new(named).build().user_data(CANCEL | slot));
     }
 
-    fn push_poll(&mut self, slot: u32, fd: RawFd, direction: Direction) {
-        self.push(entry::poll(fd, direction).user_data(POLL | u64::from(slot)));
+    fn push_poll(&mut self, slot: At, fd: RawFd, direction: Direction) {
+        self.push(entry::poll(fd, direction).user_data(POLL | slot.to_data()));
     }
 
     pub(crate) fn wait(&mut self, core: &mut Core, timeout: Option<Duration>) -> io::Result<()> {
@@ -410,28 +412,22 @@ impl Uring {
                 self.push_cancel(slot, head.note == Note::Polled);
             }
         }
-        if !self.backlog.is_empty() {
-            self.flush_backlog();
-        }
-        let timeout = if self.extra.is_empty() && self.backlog.is_empty() { timeout } else { Some(Duration::ZERO) };
+        let timeout = if self.backlog.is_empty() { timeout } else { Some(Duration::ZERO) };
         self.enter(timeout, true)
     }
 
     // The usual case keeps nothing across a call, so that it is a few instructions in a row.
     #[inline(always)]
     pub(crate) fn advance(&mut self, core: &mut Core) -> Option<Event> {
-        if !self.extra.is_empty() {
-            cold_path();
-            return self.extra.pop_front();
-        }
         let answer = self.next_answer()?;
-        match usual(&core.pool, answer) {
+        // Not as one option: that would be kept in memory, because the slow way returns it there.
+        Some(match usual(&core.pool, answer) {
+            Some(event) => event,
             None => {
                 let (data, result, flags) = answer;
-                self.advance_slowly(core, data, result, flags)
+                self.advance_slowly(core, data, result, flags)?
             }
-            event => event,
-        }
+        })
     }
 
     #[inline(always)]
@@ -456,7 +452,7 @@ impl Uring {
     /// until the operation has ended. By the next wait, which has the kernel start it over: repeated here,
     /// the cancel would be answered before that, for ever. It cannot reach the slot's next operation, whose
     /// entry comes after it.
-    fn cancel_answered(&mut self, core: &Core, slot: u32, result: i32) {
+    fn cancel_answered(&mut self, core: &Core, slot: At, result: i32) {
         if result == -libc::ENOENT && core.slots.head(slot).state == State::Cancelling {
             self.unfound.push(slot);
         }
@@ -471,7 +467,8 @@ impl Uring {
             }
             return None;
         }
-        let slot = data as u32;
+        // SAFETY: all other entries have that of a slot, and the slab outlives the ring's answers.
+        let slot = unsafe { At::of_data(data) };
         if data & CANCEL != 0 {
             self.cancel_answered(core, slot, result);
             return None;
@@ -486,6 +483,7 @@ impl Uring {
             None if result >= 0 => Outcome::done(result as usize),
             None => match self.again_after(core, slot, -result) {
                 Started::Done(outcome) => outcome,
+                Started::More(outcome) => return Some(Event::more(slot, outcome)),
                 Started::Pending => return None,
             },
         };
@@ -494,7 +492,7 @@ impl Uring {
 
     /// An error of the ring: `Done` when it is the operation's, `Pending` when it was submitted again.
     #[cold]
-    fn again_after(&mut self, core: &mut Core, slot: u32, errno: i32) -> Started {
+    fn again_after(&mut self, core: &mut Core, slot: At, errno: i32) -> Started {
         let head = core.slots.head(slot);
         if head.state != State::Started {
             // Given up: a kernel's worker was interrupted for that, or it was just not possible yet.
@@ -517,7 +515,7 @@ impl Uring {
     }
 
     /// Polls for the operation in `slot`, which is then performed.
-    fn poll_for(&mut self, core: &mut Core, slot: u32) {
+    fn poll_for(&mut self, core: &mut Core, slot: At) {
         let head = core.slots.head_mut(slot);
         head.note = Note::Polled;
         let direction = if head.raw.lane().is_write() { Direction::Write } else { Direction::Read };
@@ -526,7 +524,7 @@ impl Uring {
     }
 
     /// The poll of an operation that the ring cannot do itself has ended.
-    fn polled(&mut self, core: &mut Core, slot: u32, result: i32) -> Option<Event> {
+    fn polled(&mut self, core: &mut Core, slot: At, result: i32) -> Option<Event> {
         if result < 0 {
             return Some(Event::last(slot, Outcome::error(-result)));
         }
@@ -549,7 +547,7 @@ impl Uring {
     }
 
     pub(crate) fn backlog(&mut self) -> usize {
-        self.extra.len() + self.ring.completion().len()
+        self.ring.completion().len()
     }
 
     pub(crate) fn attach(&mut self, source: &Source, kind: Kind) -> io::Result<Notes> {
@@ -644,11 +642,16 @@ fn is_local(scratch: *const crate::scratch::Scratch) -> bool {
 /// What most answers are: that of a slot's operation with a count, perhaps of bytes in a buffer of a pool.
 #[inline(always)]
 fn usual(pool: &Rc<Pool>, (data, result, flags): Answer) -> Option<Event> {
-    // Both in one look: the data of anything but an operation, and an error, have bits in the upper half.
-    if (data | i64::from(result) as u64) >> 32 != 0 {
+    if data & TAGS != 0 {
+        cold_path();
         return None;
     }
-    let (slot, count) = (data as u32, result as usize);
+    let Ok(count) = usize::try_from(result) else {
+        cold_path();
+        return None;
+    };
+    // SAFETY: it is a slot's, as it was; the slab outlives the ring's answers.
+    let slot = unsafe { At::of_data(data) };
     let outcome = match cqueue::buffer_select(flags) {
         None if result == HALF_CLOSED => return None,
         None => Outcome::done(count),
@@ -668,7 +671,7 @@ fn usual(pool: &Rc<Pool>, (data, result, flags): Answer) -> Option<Event> {
 }
 
 /// The kernel has picked a buffer of a pool for a result without any bytes.
-fn picked(core: &Core, slot: u32, place: u16, result: i32) -> Outcome {
+fn picked(core: &Core, slot: At, place: u16, result: i32) -> Outcome {
     if place & NAMED != 0 {
         return picked_named(core, slot, place & !NAMED, result);
     }
@@ -678,7 +681,7 @@ fn picked(core: &Core, slot: u32, place: u16, result: i32) -> Outcome {
 }
 
 /// The same of a buffer with a name, which the result covers, too: it may be that of an empty datagram.
-fn picked_named(core: &Core, slot: u32, index: u16, result: i32) -> Outcome {
+fn picked_named(core: &Core, slot: At, index: u16, result: i32) -> Outcome {
     let (pool, head) = (core.pool.named(), core.slots.head(slot));
     pool.was_taken(index);
     let entry = core.handles.entry(head.handle);

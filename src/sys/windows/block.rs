@@ -12,9 +12,9 @@ use windows_sys::Win32::System::IO::OVERLAPPED;
 /// Whose packet it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Purpose {
-    /// The call of the operation in `slot`, in the slot's own block.
-    Operation,
-    /// One of the accepts of the operation in `slot`: the block begins an accept's memory.
+    /// The call of the operation in the slot of this index, in the slot's own block.
+    Operation { slot: u32 },
+    /// One of the accepts of an operation: the block begins an accept's memory.
     Accept,
 }
 
@@ -44,19 +44,18 @@ pub(crate) struct Block {
     memory: Memory,
     /// A receive's flags.
     pub(crate) flags: u32,
-    pub(crate) slot: u32,
     pub(crate) purpose: Purpose,
     pub(crate) phase: Phase,
 }
 
 impl Block {
     pub(crate) fn of_slot(slot: u32) -> Block {
-        Block::new(slot, Purpose::Operation)
+        Block::new(Purpose::Operation { slot })
     }
 
-    pub(crate) fn new(slot: u32, purpose: Purpose) -> Block {
+    pub(crate) fn new(purpose: Purpose) -> Block {
         let memory = Memory { poll: std::mem::ManuallyDrop::new(Poll::new()) };
-        Block { memory, flags: 0, slot, purpose, phase: Phase::First }
+        Block { memory, flags: 0, purpose, phase: Phase::First }
     }
 
     /// Prepares the block for a call at `offset` of a file (0 for all else), and says what to give the call.
