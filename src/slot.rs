@@ -132,18 +132,15 @@ impl Marks {
 }
 
 /// Everything about an operation but its payload.
+// In this order: what each operation is asked for is in one line of the cache, with the first word of what it is.
+#[repr(C)]
 pub(crate) struct Head {
     pub(crate) id: OpId,
-    /// Its number among those that wait for a buffer of the pool, if it has one.
-    pub(crate) number: u32,
-    /// What its handle is, if it has one: [`Head::kind`].
-    kind: Kind,
+    links: Links,
     pub(crate) token: Token,
     pub(crate) vtable: &'static VTable,
     /// Bytes moved by earlier parts of a send-all.
     pub(crate) transferred: usize,
-    pub(crate) raw: RawOp,
-    links: Links,
     /// Index of its handle, or NONE.
     pub(crate) handle: u32,
     pub(crate) state: State,
@@ -151,6 +148,11 @@ pub(crate) struct Head {
     pub(crate) marks: Marks,
     /// The backend's own.
     pub(crate) note: Note,
+    /// What its handle is, if it has one: [`Head::kind`].
+    kind: Kind,
+    /// Its number among those that wait for a buffer of the pool, if it has one.
+    pub(crate) number: u32,
+    pub(crate) raw: RawOp,
 }
 
 /// What a slot is linked with.
@@ -229,7 +231,7 @@ impl Head {
 }
 
 // In two lines of the cache, not three.
-#[repr(align(64))]
+#[repr(C, align(64))]
 struct Slot {
     head: Head,
     payload: Room,

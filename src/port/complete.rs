@@ -48,23 +48,22 @@ impl Port {
         let Event { slot, part, outcome } = event;
         let Core { slots, pool, .. } = &mut self.core;
         let (head, room, vacant) = slots.parts(slot);
-        let means = match head.raw {
-            _ if !head.marks.contains(Marks::RESULTS_IN_MORE) => Means::Count,
-            RawOp::Accept { .. } => {
-                cold_path();
-                Means::Accepted {
+        let means = if head.marks.contains(Marks::RESULTS_IN_MORE) {
+            // So that what only counts goes straight on.
+            cold_path();
+            match head.raw {
+                RawOp::RecvPooled { .. } | RawOp::RecvFromPooled { .. } => Means::Buffer(pool.clone()),
+                RawOp::RecvFromPooledMulti => Means::Buffer(pool.named().clone()),
+                RawOp::Accept { .. } => Means::Accepted {
                     kind: head.kind().filter(|kind| kind.is_stream()),
                     // Accepted by the ring, or by a call that asked for what the reactor needs.
                     nonblocking: head.note == Note::Polled || self.engine.backend() != Backend::Uring,
-                }
+                },
+                RawOp::Open { .. } => Means::Opened,
+                _ => Means::Count,
             }
-            RawOp::Open { .. } => {
-                cold_path();
-                Means::Opened
-            }
-            RawOp::RecvPooled { .. } | RawOp::RecvFromPooled { .. } => Means::Buffer(pool.clone()),
-            RawOp::RecvFromPooledMulti => Means::Buffer(pool.named().clone()),
-            _ => Means::Count,
+        } else {
+            Means::Count
         };
         let (token, id, before, vtable) = (head.token, head.id, head.transferred, head.vtable);
         if part == Part::Last {

@@ -439,14 +439,17 @@ impl Port {
             return None;
         }
         loop {
-            if !self.mail.is_empty() && (self.posts_next || self.ready.is_empty()) {
+            if !self.mail.is_empty() {
                 cold_path();
-                match self.take_mail() {
-                    None => continue,
-                    post => return post,
+                if self.posts_next || self.ready.is_empty() {
+                    match self.take_mail() {
+                        None => continue,
+                        post => return post,
+                    }
                 }
             }
             let event = if let Some(event) = self.ready.pop_front() {
+                cold_path();
                 self.posts_next = true;
                 event
             } else if self.fork.is_child() {

@@ -34,13 +34,14 @@ impl Port {
                 return true;
             }
         }
-        let entry = (head.handle != NONE).then(|| handles.entry_mut(head.handle));
-        if entry.as_ref().is_some_and(|entry| outcome.is_empty() || entry.is_waited_for(head)) {
+        if head.handle == NONE {
+            return true;
+        }
+        let entry = handles.entry_mut(head.handle);
+        if outcome.is_empty() || entry.is_waited_for(head) {
             return false;
         }
-        if let Some(entry) = entry {
-            entry.unlink(slots, slot);
-        }
+        entry.unlink(slots, slot);
         true
     }
 

@@ -653,7 +653,10 @@ fn usual(pool: &Rc<Pool>, (data, result, flags): Answer) -> Option<Event> {
     // SAFETY: it is a slot's, as it was; the slab outlives the ring's answers.
     let slot = unsafe { At::of_data(data) };
     let outcome = match cqueue::buffer_select(flags) {
-        None if result == HALF_CLOSED => return None,
+        None if result == HALF_CLOSED => {
+            cold_path();
+            return None;
+        }
         None => Outcome::done(count),
         Some(place) => {
             let (pool, front, index) = match place & NAMED {
