@@ -331,8 +331,9 @@ impl Slots {
         At(unsafe { self.chunks[index / CHUNK].add(index % CHUNK) })
     }
 
-    // Below: only `at`, `allocate` and `find` make an `At`, and chunks stay where they are, so there is such a slot. One of
-    // another port's slab does not come here: what a caller names an operation by is an `OpId`.
+    // Below: only `at`, `allocate` and `find` make an `At` (and `At::of_data`, whose caller vouches for it), and chunks stay
+    // where they are, so there is such a slot. One of another port's slab does not come here: what a caller names an
+    // operation by is an `OpId`.
 
     #[inline]
     pub(crate) fn head(&self, at: At) -> &Head {
