@@ -51,3 +51,5 @@ impl Event {
         Event { slot, part: Part::NotLast, outcome }
     }
 }
+
+const _: () = assert!(size_of::<Option<Event>>() == size_of::<Event>(), "none has no word of its own");

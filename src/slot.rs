@@ -155,6 +155,8 @@ pub(crate) struct Head {
     pub(crate) raw: RawOp,
 }
 
+const _: () = assert!(std::mem::offset_of!(Head, raw) < 64, "what each operation is asked for is in one line");
+
 /// What a slot is linked with.
 union Links {
     /// The one before it in its lane (before the first is the last) and the one behind it.
