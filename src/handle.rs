@@ -89,8 +89,6 @@ pub(crate) struct Entry {
     pub(crate) kind: Kind,
     /// What the backend knows about it.
     pub(crate) notes: Notes,
-    /// The connect in flight, if there is one: receives wait for it.
-    pub(crate) connecting: bool,
     /// The error number that receives report instead of an end of the stream, or 0: [`Entry::truth`].
     failure: i32,
 }
@@ -103,6 +101,8 @@ pub(crate) enum HandleState {
         next: u32,
     },
     Open,
+    /// As `Open`, with a connect in flight: receives wait for it.
+    Connecting,
     /// Its close was submitted as this slot; it starts when the other operations have ended.
     Closing {
         slot: u32,
@@ -120,21 +120,25 @@ impl Entry {
             state: HandleState::Free { next },
             kind: Kind::File,
             notes: Notes::default(),
-            connecting: false,
             failure: 0,
         }
     }
 
     #[inline(always)]
     fn is(&self, handle: Handle) -> bool {
-        self.generation == handle.generation && self.state == HandleState::Open
+        self.generation == handle.generation && matches!(self.state, HandleState::Open | HandleState::Connecting)
     }
 
     /// True when an operation of this lane need not wait for another one.
     #[inline(always)]
     pub(crate) fn has_turn(&self, lane: Lane) -> bool {
-        // A receive waits for the connect before it.
-        lane == Lane::Free || self.first(lane) == NONE && !(self.connecting && lane == Lane::Read)
+        lane == Lane::Free || self.first(lane) == NONE && !self.has_to_connect_before(lane)
+    }
+
+    /// A receive waits for the connect before it.
+    #[inline(always)]
+    pub(crate) fn has_to_connect_before(&self, lane: Lane) -> bool {
+        lane == Lane::Read && self.state == HandleState::Connecting
     }
 
     /// Names the object, which an entry that is not free owns until `Handles::remove`.
@@ -212,7 +216,7 @@ impl Entry {
     #[inline(always)]
     pub(crate) fn is_waited_for(&self, head: &Head) -> bool {
         // Nobody waits behind what has no order.
-        head.lane != Lane::Free && head.next() != head.id.index() || self.connecting || self.state != HandleState::Open
+        head.lane != Lane::Free && !head.is_alone() || self.state != HandleState::Open
     }
 
     /// Takes an operation out of its lane.
@@ -220,16 +224,21 @@ impl Entry {
     pub(crate) fn unlink(&mut self, slots: &mut Slots, slot: At) {
         let head = slots.head(slot);
         let (lane, prev, next, index) = (head.lane, head.prev(), head.next(), head.id.index());
-        if next == index {
-            self.lanes[lane as usize] = NONE;
-            self.occupied &= !lane.bit();
-            return;
+        if head.is_alone() {
+            return self.empty(lane);
         }
         if self.lanes[lane as usize] == index {
             self.lanes[lane as usize] = next;
         }
         slots.head_mut(slots.at(prev)).set_next(next);
         slots.head_mut(slots.at(next)).set_prev(prev);
+    }
+
+    /// Takes the only operation of a lane out.
+    #[inline(always)]
+    pub(crate) fn empty(&mut self, lane: Lane) {
+        self.lanes[lane as usize] = NONE;
+        self.occupied &= !lane.bit();
     }
 
     /// The lanes that have operations, one [`bit`](Lane::bit) each.
@@ -279,10 +288,16 @@ impl Handles {
     }
 
     /// The entry behind `handle`, as `find` finds it.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn find_mut(&mut self, handle: Handle) -> Option<&mut Entry> {
+        self.find(handle).map(|index| self.entry_mut(index))
+    }
+
+    /// The same, if nothing is special about its state.
+    #[inline(always)]
+    pub(crate) fn find_open(&mut self, handle: Handle) -> Option<&mut Entry> {
         let entry = &mut self.chunks.get_mut(handle.index as usize / CHUNK)?[handle.index as usize % CHUNK];
-        entry.is(handle).then_some(entry)
+        (entry.generation == handle.generation && entry.state == HandleState::Open).then_some(entry)
     }
 
     pub(crate) fn insert(&mut self, object: Object, kind: Kind, notes: Notes) -> Handle {

@@ -12,7 +12,7 @@
 
 use crate::Token;
 use crate::handle::Kind;
-use crate::op::raw::{Lane, RawOp};
+use crate::op::raw::{Lane, Needs, RawOp};
 use crate::payload::{Room, VTable};
 use crate::sys::Block;
 use bitflags::bitflags;
@@ -117,6 +117,10 @@ bitflags! {
         const COMPOSITE = 16;
         /// Its result is more than a count: [`RawOp::results_in_more`].
         const RESULTS_IN_MORE = 32;
+        /// It takes more than a place in its lane to be submitted: [`RawOp::is_special`].
+        const SPECIAL = 64;
+        /// What is always true of it, whatever happens to it.
+        const NATURE = Self::COMPOSITE.bits() | Self::RESULTS_IN_MORE.bits() | Self::SPECIAL.bits();
     }
 }
 
@@ -127,6 +131,7 @@ impl Marks {
         let mut marks = Marks::empty();
         marks.set(Marks::COMPOSITE, raw.is_composite());
         marks.set(Marks::RESULTS_IN_MORE, raw.results_in_more());
+        marks.set(Marks::SPECIAL, raw.is_special());
         marks
     }
 }
@@ -150,6 +155,8 @@ pub(crate) struct Head {
     pub(crate) note: Note,
     /// What its handle is, if it has one: [`Head::kind`].
     kind: Kind,
+    /// [`RawOp::needs`].
+    pub(crate) needs: Needs,
     /// Its number among those that wait for a buffer of the pool, if it has one.
     pub(crate) number: u32,
     pub(crate) raw: RawOp,
@@ -180,6 +187,12 @@ impl Head {
         unsafe { self.links.lane[1] }
     }
 
+    /// No other is in its lane.
+    #[inline(always)]
+    pub(crate) fn is_alone(&self) -> bool {
+        self.next() == self.id.index()
+    }
+
     #[inline(always)]
     pub(crate) fn link(&mut self, prev: u32, next: u32) {
         self.links.lane = [prev, next];
@@ -195,10 +208,18 @@ impl Head {
         self.link(self.prev(), next);
     }
 
+    /// One submission has many completions: [`RawOp::is_multi`].
+    #[cfg_attr(windows, expect(dead_code, reason = "nothing is tried there"))]
+    #[inline(always)]
+    pub(crate) fn is_multi(&self) -> bool {
+        // Of those that take something in, only these have more than one event.
+        self.lane == Lane::Read && self.marks.contains(Marks::COMPOSITE)
+    }
+
     /// It has one event, which is its end, and nothing is to be seen to then.
     #[inline(always)]
     pub(crate) fn is_plain(&self) -> bool {
-        (self.marks - Marks::RESULTS_IN_MORE).is_empty()
+        (self.marks - Marks::RESULTS_IN_MORE - Marks::SPECIAL).is_empty()
     }
 
     /// What its handle is, if it has one.
@@ -216,7 +237,7 @@ impl Head {
     /// What is to be seen to when it is over.
     #[inline(always)]
     pub(crate) fn has_loose_ends(&self) -> bool {
-        !(self.marks - Marks::COMPOSITE - Marks::RESULTS_IN_MORE).is_empty()
+        !(self.marks - Marks::NATURE).is_empty()
     }
 
     /// A new operation begins, which is to be started at once: most are.
@@ -224,7 +245,7 @@ impl Head {
     pub(crate) fn begin(&mut self, token: Token, vtable: &'static VTable, raw: RawOp) {
         (self.token, self.vtable) = (token, vtable);
         self.transferred = 0;
-        (self.raw, self.lane) = (raw, raw.lane());
+        (self.raw, self.lane, self.needs) = (raw, raw.lane(), raw.needs());
         self.handle = NONE;
         self.state = State::Started;
         self.marks = Marks::of(&raw);
@@ -441,6 +462,7 @@ impl Slots {
                 marks: Marks::empty(),
                 note: Note::Nothing,
                 kind: Kind::File,
+                needs: Needs::empty(),
             };
             // SAFETY: the slot lies within the allocation just made; nothing is dropped by writing.
             unsafe { at.0.write(Slot { head, payload: Room::new(), block: Block::of_slot(index) }) };

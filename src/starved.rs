@@ -22,7 +22,7 @@ impl Starved {
     /// True when nobody waits, nor tries again.
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {
-        self.plain.claims() + self.named.claims() == 0
+        self.plain.claims + self.named.claims == 0
     }
 
     /// The line that an operation stands in.
@@ -37,8 +37,8 @@ pub(crate) struct Line {
     /// By their numbers, which ascend (after the highest comes 0). Some may have been given up meanwhile.
     waiting: VecDeque<(u32, OpId)>,
     last: u32,
-    /// Those with a number that try again right now.
-    trying: usize,
+    /// Those that wait, and those with a number that try again right now.
+    claims: usize,
 }
 
 impl Line {
@@ -46,19 +46,14 @@ impl Line {
         self.waiting.is_empty()
     }
 
-    /// Those that wait or try again.
-    #[inline]
-    fn claims(&self) -> usize {
-        self.waiting.len() + self.trying
-    }
-
     /// True when a receive without a number has to wait, because those with one come first.
     pub(crate) fn has_claims_on(&self, available: usize) -> bool {
-        !self.waiting.is_empty() || (self.trying > 0 && self.trying >= available)
+        !self.waiting.is_empty() || (self.claims > 0 && self.claims >= available)
     }
 
     /// An operation waits, perhaps with a number from before; returns its number.
     pub(crate) fn wait(&mut self, number: Option<u32>, id: OpId) -> u32 {
+        self.claims += 1;
         let Some(number) = number else {
             self.last = self.last.wrapping_add(1);
             self.waiting.push_back((self.last, id));
@@ -71,17 +66,19 @@ impl Line {
 
     /// Whose turn it is.
     pub(crate) fn next(&mut self) -> Option<OpId> {
-        self.waiting.pop_front().map(|(_, id)| id)
+        let (_, id) = self.waiting.pop_front()?;
+        self.claims -= 1;
+        Some(id)
     }
 
     /// An operation with a number tries again ...
     pub(crate) fn tries(&mut self) {
-        self.trying += 1;
+        self.claims += 1;
     }
 
     /// ... and that has ended, one way or another.
     pub(crate) fn has_tried(&mut self) {
-        self.trying -= 1;
+        self.claims -= 1;
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn again_c(mut call: impl FnMut() -> isize) -> Outcome {
 /// As for the `RawOp`s: `buf` is valid for writes of `len` bytes, and nobody else uses it.
 unsafe fn room<'a>(buf: *mut u8, len: usize) -> &'a mut [MaybeUninit<u8>] {
     // SAFETY: the caller's; MaybeUninit needs no initialized bytes.
-    unsafe { std::slice::from_raw_parts_mut(buf.cast(), len.min(MAX_TRANSFER)) }
+    unsafe { std::slice::from_raw_parts_mut(buf.cast(), len) }
 }
 
 /// # Safety
@@ -131,9 +131,21 @@ fn readiness(fd: BorrowedFd<'_>, direction: Direction) -> Outcome {
     }
 }
 
+/// Sends from a lent buffer on a socket.
+///
+/// # Safety
+/// As for the `RawOp`s: `buf` is valid for reads of `len` bytes, and nobody writes to it.
+#[inline(always)]
+pub(super) unsafe fn send(fd: BorrowedFd<'_>, buf: *const u8, len: usize) -> Outcome {
+    // SAFETY: the caller's.
+    let bytes = unsafe { bytes(buf, len) };
+    again(|| rustix::net::send(fd, bytes, SendFlags::DONTWAIT | quirks::NO_SIGNAL))
+}
+
 /// What a socket's send came to. A datagram for which there is no room at the receiver is to wait, whatever the system's
 /// word for that.
-fn sent(kind: Kind, outcome: Outcome) -> Outcome {
+#[inline(always)]
+pub(super) fn sent(kind: Kind, outcome: Outcome) -> Outcome {
     let is_full = quirks::FULL != libc::EAGAIN && kind == Kind::Datagram && outcome.errno() == Some(quirks::FULL);
     if is_full { Outcome::error(libc::EAGAIN) } else { outcome }
 }
@@ -214,7 +226,7 @@ fn receive_from(
     };
     let (address, size) = pool.room(index);
     let (name, len) = name(index);
-    let (fd, size) = (fd.as_raw_fd(), size.min(MAX_TRANSFER));
+    let fd = fd.as_raw_fd();
     // SAFETY: the pool has just given this buffer out, to nobody but this call; the name's room is as long as is said there.
     let outcome = again_c(|| unsafe { libc::recvfrom(fd, address.cast(), size, libc::MSG_DONTWAIT, name, len) });
     match outcome.value() {
@@ -249,16 +261,15 @@ pub(super) fn is_datagram(fd: BorrowedFd<'_>, kind: Kind, sender: &Sender) -> bo
 pub(crate) fn perform(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Performed {
     match *raw {
         RawOp::Recv { buf, len } => {
+            let len = len.min(MAX_TRANSFER);
             // SAFETY: as said in `perform_seldom`.
             Performed::of(receive(fd, kind, unsafe { room(buf, len) }), len)
         }
         RawOp::RecvPooled { .. } => receive_pooled(fd, kind, pool),
         RawOp::Send { buf, len, .. } if kind.is_socket() => {
             // SAFETY: as said in `perform_seldom`.
-            let bytes = unsafe { bytes(buf, len) };
-            let result = retry_on_intr(|| rustix::net::send(fd, bytes, SendFlags::DONTWAIT | quirks::NO_SIGNAL));
-            let Performed { outcome, short } = Performed::of(result, len);
-            Performed { outcome: sent(kind, outcome), short }
+            let outcome = unsafe { send(fd, buf, len) };
+            Performed { outcome: sent(kind, outcome), short: outcome.count() < len }
         }
         _ => {
             cold_path();

@@ -13,7 +13,7 @@
 
 use super::sender::{Sender, unnamed};
 use super::{IoBuf, IoBufMut};
-use crate::op::raw::RawOp;
+use crate::op::raw::{MAX_TRANSFER, RawOp};
 use crate::sys::Mapping;
 use socket2::SockAddr;
 use std::cell::{Cell, OnceCell};
@@ -32,6 +32,8 @@ pub(crate) trait Ring {
 pub(crate) struct Pool {
     buffers: u16,
     size: usize,
+    /// What one call fills of a buffer, at most.
+    reach: usize,
     /// Bytes in front of each buffer: a [`Sender`], or none.
     front: usize,
     /// From one buffer to the next: a line of the cache more than a buffer. Buffers a power of two apart would share few
@@ -66,6 +68,7 @@ impl Pool {
         Rc::new(Pool {
             buffers,
             size,
+            reach: size.min(MAX_TRANSFER),
             front,
             stride: front + size.next_multiple_of(LINE) + LINE,
             memory: OnceCell::new(),
@@ -183,10 +186,10 @@ impl Pool {
         self.available.set(available + 1);
     }
 
-    /// Where to write into a taken buffer, and how much.
+    /// Where to write into a taken buffer, and how much in one call.
     #[inline]
     pub(crate) fn room(&self, index: u16) -> (*mut u8, usize) {
-        (self.address(index), self.size)
+        (self.address(index), self.reach)
     }
 
     /// A taken buffer, of which `len` bytes were written, for the user.

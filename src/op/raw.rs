@@ -8,6 +8,7 @@ use crate::error::{self, Refusal};
 use crate::outcome::Outcome;
 use crate::scratch::Scratch;
 use crate::sys::{NativePath, OpenHow, Raw};
+use bitflags::bitflags;
 use std::net::Shutdown;
 
 /// The largest transfer that one call is asked for; longer ones are short transfers. (Linux moves
@@ -21,12 +22,17 @@ pub(crate) enum Direction {
     Write,
 }
 
-/// What a read takes. An object has one of them; a read of the other is refused, and is to be tried for that.
-#[cfg_attr(windows, expect(dead_code, reason = "nothing is tried there"))]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Reads {
-    Bytes,
-    Connections,
+bitflags! {
+    /// What has to be there for an operation, one of them at most. An object has bytes or connections; a read of the other is
+    /// refused, and is to be tried for that.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub(crate) struct Needs: u8 {
+        const BYTES = 1;
+        const CONNECTIONS = 2;
+        /// For bytes that are sent.
+        const ROOM = 4;
+        const ANY_READ = Self::BYTES.bits() | Self::CONNECTIONS.bits();
+    }
 }
 
 /// The operations.
@@ -192,13 +198,19 @@ impl RawOp {
         }
     }
 
-    /// What it takes, in the lane of reads.
-    #[cfg_attr(windows, expect(dead_code, reason = "nothing is tried there"))]
-    pub(crate) fn reads(&self) -> Reads {
-        if let RawOp::Accept { .. } = self { Reads::Connections } else { Reads::Bytes }
+    /// What it takes or fills. (A connect and a shutdown need no room.)
+    #[inline(always)]
+    pub(crate) fn needs(&self) -> Needs {
+        match self {
+            RawOp::Accept { .. } => Needs::CONNECTIONS,
+            _ if self.receives() => Needs::BYTES,
+            _ if self.sends() => Needs::ROOM,
+            _ => Needs::empty(),
+        }
     }
 
     /// True when it takes bytes in.
+    #[inline(always)]
     pub(crate) fn receives(&self) -> bool {
         matches!(self, RawOp::Recv { .. } | RawOp::RecvMsg { .. }) || self.is_pooled()
     }
@@ -210,6 +222,7 @@ impl RawOp {
     }
 
     /// True when it moves data out.
+    #[inline(always)]
     pub(crate) fn sends(&self) -> bool {
         matches!(self, RawOp::Send { .. } | RawOp::SendMsg { .. } | RawOp::SendFile { .. })
     }

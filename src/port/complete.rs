@@ -69,9 +69,17 @@ impl Port {
         if part == Part::Last {
             vacant.add(head, slot);
         }
-        // SAFETY: for the final completion the system has let go of the payload, and the slot was given back with it,
-        // which makes this the only copy; the payload of a multishot operation is (). Nobody has had the slot since.
-        let room = unsafe { *room };
-        Completion { token, id, part, before, vtable, room, outcome, means }
+        Completion {
+            token,
+            id,
+            part,
+            before,
+            vtable,
+            // SAFETY: for the final completion the system has let go of the payload, and the slot was given back with it,
+            // which makes this the only copy; the payload of a multishot operation is (). Nobody has had the slot since.
+            room: unsafe { *room },
+            outcome,
+            means,
+        }
     }
 }

@@ -61,11 +61,11 @@ impl Port {
     pub(super) fn launch_on(&mut self, slot: At, handle: Handle) {
         let Core { slots, handles, pool, .. } = &mut self.core;
         let head = slots.head_mut(slot);
-        let Some(entry) = handles.find_mut(handle) else {
+        let Some(entry) = handles.find_open(handle) else {
             cold_path();
             return self.launch_slowly(slot, handle);
         };
-        let usual = entry.has_turn(head.lane) && !head.raw.is_special() && self.starved.is_idle();
+        let usual = entry.has_turn(head.lane) && !head.marks.contains(Marks::SPECIAL) && self.starved.is_idle();
         if !usual || self.fork.is_child() {
             cold_path();
             return self.launch_slowly(slot, handle);
@@ -97,7 +97,7 @@ impl Port {
         match head.raw {
             RawOp::Close { .. } => return self.begin_close(slot, handle.index),
             RawOp::SendFile { .. } if !entry.kind.is_stream() => return self.refuse(slot, Refusal::NoStream),
-            RawOp::Connect { .. } => entry.connecting = true,
+            RawOp::Connect { .. } => entry.state = HandleState::Connecting,
             _ => {}
         }
         head.join(handle.index, entry.kind);
@@ -183,7 +183,7 @@ impl Port {
             }
             _ => {
                 if connects {
-                    entry.connecting = false;
+                    entry.state = HandleState::Open;
                     self.start_queued(handle, Lane::Read);
                 }
                 self.start_queued(handle, lane);
@@ -194,11 +194,7 @@ impl Port {
     /// Starts the head of a lane, if it is waiting for that.
     fn start_queued(&mut self, handle: u32, lane: Lane) {
         let entry = self.core.handles.entry(handle);
-        // A receive waits for the connect before it.
-        if lane == Lane::Free || entry.connecting && lane == Lane::Read {
-            return;
-        }
-        if entry.first(lane) == NONE {
+        if lane == Lane::Free || entry.has_to_connect_before(lane) || entry.first(lane) == NONE {
             return;
         }
         let next = self.core.slots.at(entry.first(lane));

@@ -458,14 +458,15 @@ impl Port {
             } else {
                 let event = self.engine.advance(&mut self.core)?;
                 if self.settles_simply(event) {
-                    return Some(self.complete(event));
-                }
-                cold_path();
-                // In parts, so that it stays in registers till here.
-                let Event { slot, part, outcome } = event;
-                match self.settle_now(slot, part, outcome) {
-                    None => continue,
-                    Some(event) => event,
+                    event
+                } else {
+                    cold_path();
+                    // In parts, so that it stays in registers till here.
+                    let Event { slot, part, outcome } = event;
+                    match self.settle_now(slot, part, outcome) {
+                        None => continue,
+                        Some(event) => event,
+                    }
                 }
             };
             return Some(self.complete(event));

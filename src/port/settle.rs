@@ -7,7 +7,7 @@ use super::Port;
 use crate::completion::Part;
 use crate::core::{Core, Event};
 use crate::error;
-use crate::op::raw::RawOp;
+use crate::op::raw::{Lane, RawOp};
 use crate::outcome::Outcome;
 use crate::slot::{At, Head, Marks, NONE, State};
 use crate::starved::Starved;
@@ -41,7 +41,10 @@ impl Port {
         if outcome.is_empty() || entry.is_waited_for(head) {
             return false;
         }
-        entry.unlink(slots, slot);
+        match head.lane {
+            Lane::Free => entry.unlink(slots, slot),
+            lane => entry.empty(lane),
+        }
         true
     }
 

@@ -1,16 +1,17 @@
 //! The calls of a reactor: operations are tried, and what came of them waits until the port takes it up.
 //!
-//! Some are tried before the first result is taken up, and nothing else is done in between: those that were submitted since,
-//! and, the next time, those of handles with an edge. The kernel's code for so many sends, or for so many receives, stays in the
-//! cache then; and so does the port's and the caller's for as many completions.
+//! Some are tried before the first result is taken up, and nothing else is done in between: the sends that were submitted since,
+//! the next time the other operations, then those of handles with an edge. The kernel's code for so many sends, or for so many
+//! receives, stays in the cache then; and so does the port's and the caller's for as many completions.
 
-use super::{Edge, Reactor, Selector, direction};
-use crate::backend::perform::{Performed, is_ready, perform};
+use super::sends::{SendCall, send_in_a_row};
+use super::{Reactor, Selector, Turn, direction};
+use crate::backend::perform::{Performed, is_ready, perform, sent};
 use crate::buf::pool::Pool;
 use crate::core::{Core, Event};
 use crate::error;
-use crate::handle::{Entry, Kind};
-use crate::op::raw::{Direction, Lane, RawOp};
+use crate::handle::{Entry, Handle, Kind};
+use crate::op::raw::{Direction, Lane, Needs, RawOp};
 use crate::outcome::Outcome;
 use crate::slot::{At, Head, Marks, Note, State};
 use std::hint::cold_path;
@@ -44,46 +45,84 @@ impl Room {
         if head.lane != Lane::Read || outcome.is_error() {
             return true;
         }
-        self.0 = self.0.saturating_sub(outcome.count());
-        let pool_is_empty = outcome.buffer().is_some() && pool.of(&head.raw).available() == 0;
-        self.0 > 0 && !pool_is_empty
+        let count = outcome.count();
+        if count >= self.0 || outcome.buffer().is_some() && pool.of(&head.raw).available() == 0 {
+            return false;
+        }
+        self.0 -= count;
+        true
     }
 }
 
 impl<S: Selector> Reactor<S> {
     #[inline(always)]
     pub(crate) fn advance(&mut self, core: &mut Core) -> Option<Event> {
-        if self.results.is_empty() {
-            self.make_calls(core);
+        match self.results.take() {
+            None => {
+                self.make_calls(core);
+                self.results.take()
+            }
+            event => event,
         }
-        self.results.take()
     }
 
-    /// Makes calls until there are results, or nothing more is to be tried: for what was submitted and for handles with an edge
-    /// in turn, so that neither shuts the other out.
+    /// Makes calls until there are results, or nothing more is to be tried: for each queue in turn, so that none shuts the others
+    /// out.
     #[inline(never)]
     fn make_calls(&mut self, core: &mut Core) {
-        self.results.restart();
         while self.results.is_empty() {
-            match (self.untried.is_empty(), self.edges.is_empty()) {
-                (true, true) => return,
-                (false, false) => self.edges_last = !self.edges_last,
-                (nothing_submitted, _) => self.edges_last = nothing_submitted,
-            }
-            match self.edges_last {
-                true => self.serve_edges(core),
-                false => self.try_submitted(core),
+            self.turn = match self.turn {
+                Turn::Edges => Turn::Sends,
+                Turn::Sends => Turn::Others,
+                Turn::Others => Turn::Edges,
+            };
+            match self.turn {
+                Turn::Sends if !self.sends.is_empty() => self.send(core),
+                Turn::Others if !self.untried.is_empty() => self.try_others(core),
+                Turn::Edges if !self.edges.is_empty() => self.serve_edges(core),
+                _ if !self.has_untried() && self.edges.is_empty() => return,
+                _ => {}
             }
         }
     }
 
-    /// Tries operations for the first time, as many as may be done ahead.
+    /// Makes sends for the first time, as many as may be done ahead, and looks into what came of them behind the last one.
     #[inline(never)]
-    fn try_submitted(&mut self, core: &mut Core) {
+    fn send(&mut self, core: &mut Core) {
+        let Core { slots, handles, .. } = core;
+        let sends = self.sends.first_mut(self.ahead);
+        let count = sends.len();
+        // SAFETY: they have been with the backend since they were queued, and so are their handles: what is in flight is not
+        // detached, and closed only when it has come back.
+        unsafe { send_in_a_row(sends) };
+        for _ in 0..count {
+            let Some(send) = self.sends.take() else { break };
+            let head = slots.head_mut(send.slot);
+            if send.has_sent_all() {
+                self.ends(head, send.slot, send.outcome);
+            } else {
+                self.after_short_send(head, handles.entry_mut(head.handle), send);
+            }
+        }
+    }
+
+    /// The rest of that, when not all was sent.
+    #[inline(never)]
+    fn after_short_send(&mut self, head: &mut Head, entry: &mut Entry, send: SendCall) {
+        let performed = Performed { outcome: sent(entry.kind, send.outcome), short: true };
+        match self.assess(head, entry, performed) {
+            Some(outcome) => self.ends(head, send.slot, outcome),
+            None => self.not_yet(head, send.slot),
+        }
+    }
+
+    /// Tries other operations for the first time, as many as may be done ahead.
+    #[inline(never)]
+    fn try_others(&mut self, core: &mut Core) {
         let Core { slots, handles, pool, .. } = core;
         let mut room = Room(AHEAD_BYTES);
         for _ in 0..self.ahead {
-            let Some(slot) = self.untried.pop_front() else { break };
+            let Some(slot) = self.untried.take() else { break };
             let head = slots.head_mut(slot);
             let Some(outcome) = self.attempt(head, handles.entry_mut(head.handle), pool) else {
                 self.not_yet(head, slot);
@@ -117,16 +156,15 @@ impl<S: Selector> Reactor<S> {
     fn serve_edges(&mut self, core: &mut Core) {
         let Core { slots, handles, pool, .. } = core;
         let mut room = Room(AHEAD_BYTES);
-        while let Some(&Edge { handle, generation, .. }) = self.edges.front() {
-            let entry = handles.entry_mut(handle);
-            if entry.generation != generation {
+        while let Some(edge) = self.edges.take() {
+            let entry = handles.entry_mut(edge.index);
+            if entry.generation != edge.generation {
                 cold_path();
-                self.edges.pop_front();
                 continue;
             }
             let Some(lane) = to_be_served(entry) else {
                 cold_path();
-                self.leave_front(entry);
+                entry.notes.readiness.lanes = 0;
                 continue;
             };
             let slot = slots.at(entry.first(lane));
@@ -135,12 +173,9 @@ impl<S: Selector> Reactor<S> {
             let is_shot =
                 head.marks.contains(Marks::COMPOSITE) && outcome.is_some_and(|outcome| head.raw.goes_on_after(outcome));
             if is_shot {
-                self.after_shot(head, entry);
+                self.after_shot(edge, head, entry);
             } else {
-                entry.notes.readiness.lanes &= !lane.bit();
-                if to_be_served(entry).is_none() {
-                    self.leave_front(entry);
-                }
+                self.was_served(edge, entry, lane);
             }
             let Some(outcome) = outcome else { continue };
             if is_shot {
@@ -154,35 +189,47 @@ impl<S: Selector> Reactor<S> {
         }
     }
 
-    /// Takes out the front edge, which is of `entry` and has no lane left.
+    /// A lane was served because of the edge that was taken last: its handle goes on with the others, if there are any.
     #[inline(always)]
-    fn leave_front(&mut self, entry: &mut Entry) {
-        (entry.notes.readiness.lanes, entry.notes.readiness.queued) = (0, false);
-        self.edges.pop_front();
+    fn was_served(&mut self, edge: Handle, entry: &mut Entry, lane: Lane) {
+        entry.notes.readiness.lanes &= !lane.bit();
+        if to_be_served(entry).is_some() {
+            cold_path();
+            self.edges.put_back(edge);
+        } else {
+            entry.notes.readiness.lanes = 0;
+        }
     }
 
-    /// After a shot of a multishot operation, on the handle of the front edge: it goes on, unless it has to wait.
+    /// After a shot of a multishot operation: it goes on, unless it has to wait.
     #[inline(never)]
-    fn after_shot(&mut self, head: &Head, entry: &mut Entry) {
+    fn after_shot(&mut self, edge: Handle, head: &Head, entry: &mut Entry) {
         let readiness = &mut entry.notes.readiness;
         // Not registered yet, it is tried until it would block: no edge would come.
-        if readiness.read_exhausted.is_some() && readiness.registered {
-            readiness.lanes &= !head.lane.bit();
+        if readiness.exhausted.intersects(Needs::ANY_READ) && readiness.registered {
             self.selector.expect(entry.fd(), head.handle, Direction::Read);
-            return;
+            return self.was_served(edge, entry, head.lane);
         }
-        let edge = self.edges.front_mut().expect("the edge that was served");
-        edge.turns += 1;
-        if edge.turns == TURNS {
-            edge.turns = 0;
-            self.edges.rotate_left(1);
+        readiness.turns += 1;
+        if readiness.turns == TURNS {
+            readiness.turns = 0;
+            self.edges.push(edge);
+        } else {
+            self.edges.put_back(edge);
         }
     }
 
     /// Tries an operation; `None`: it would block, and now waits for an edge.
     #[inline(always)]
     fn attempt(&mut self, head: &mut Head, entry: &mut Entry, pool: &Pool) -> Option<Outcome> {
-        let Performed { outcome, short } = perform(&mut head.raw, entry.fd(), entry.kind, pool);
+        let performed = perform(&mut head.raw, entry.fd(), entry.kind, pool);
+        self.assess(head, entry, performed)
+    }
+
+    /// What a call comes to; `None`: it would block, and now waits for an edge.
+    #[inline(always)]
+    fn assess(&mut self, head: &mut Head, entry: &mut Entry, performed: Performed) -> Option<Outcome> {
+        let Performed { outcome, short } = performed;
         if outcome.is_empty() {
             cold_path();
             return self.after_nothing(head, entry, outcome);
@@ -191,7 +238,7 @@ impl<S: Selector> Reactor<S> {
         let more = reads && entry.notes.readiness.registered && !self.selector.consume(entry.raw(), outcome.count());
         // Nothing more can be had from this direction before the next edge.
         if short && !more && entry.kind == Kind::Tcp && !(reads && entry.notes.readiness.distrust_short_reads) {
-            exhaust(entry, head.lane, &head.raw);
+            entry.notes.readiness.exhausted |= head.needs;
         }
         Some(outcome)
     }
@@ -221,7 +268,7 @@ impl<S: Selector> Reactor<S> {
             }
             entry.notes.readiness.registered = true;
         }
-        exhaust(entry, head.lane, &head.raw);
+        entry.notes.readiness.exhausted |= head.needs;
         self.selector.expect(entry.fd(), head.handle, direction(head.lane));
         None
     }
@@ -238,14 +285,6 @@ fn waits(head: &Head) -> bool {
 #[inline(always)]
 fn to_be_served(entry: &Entry) -> Option<Lane> {
     Lane::first_of(entry.notes.readiness.lanes & entry.occupied())
-}
-
-fn exhaust(entry: &mut Entry, lane: Lane, raw: &RawOp) {
-    match lane {
-        Lane::Read => entry.notes.readiness.read_exhausted = Some(raw.reads()),
-        Lane::Write => entry.notes.readiness.write_exhausted = true,
-        _ => {}
-    }
 }
 
 /// Whether the error that came with an edge is what this outcome stands for: the call reports the socket's error, or

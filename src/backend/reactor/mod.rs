@@ -10,13 +10,14 @@
 //!
 //! [`Reactor::wait`] notes edges; [`Reactor::advance`] makes the calls, and hands out what came of them.
 //!
-//! Invariant: a started operation is to be tried (`untried`), or waits for an edge of its direction, or such an edge is in
+//! Invariant: a started operation is to be tried (`sends`, `untried`), or waits for an edge of its direction, or such an edge is in
 //! `edges`, or its event is in `results`, or it is with the blocking pool. Its [`Note`] tells the first and the last but one,
 //! so that it is in one place only.
 
 mod calls;
 #[cfg(target_os = "linux")]
 pub(crate) mod epoll;
+mod fifo;
 #[cfg_attr(
     not(any(
         target_vendor = "apple",
@@ -30,7 +31,7 @@ pub(crate) mod epoll;
 )]
 pub(crate) mod kqueue;
 pub(crate) mod poll;
-mod results;
+mod sends;
 
 use super::blocking::Blocking;
 use super::perform::close;
@@ -41,15 +42,15 @@ use crate::builder::Builder;
 use crate::core::{Core, Event};
 use crate::error;
 use crate::explain::{Carrier, Feature};
-use crate::handle::{Entry, Kind};
-use crate::op::raw::{Direction, Lane, RawOp};
+use crate::handle::{Entry, Handle, Kind};
+use crate::op::raw::{Direction, Lane, Needs, RawOp};
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
 use crate::slot::{At, Head, NONE, Note};
 use crate::sys::{Notes, Source, set_nonblocking};
 use calls::AHEAD;
-use results::Results;
-use std::collections::VecDeque;
+use fifo::Fifo;
+use sends::SendCall;
 use std::hint::cold_path;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
@@ -106,14 +107,6 @@ pub(crate) struct Report {
     pub(crate) special: bool,
 }
 
-/// A ready handle that waits for its turn; its notes say which lanes are to be served.
-struct Edge {
-    handle: u32,
-    generation: u32,
-    /// Completions in a row of a multishot operation.
-    turns: u8,
-}
-
 const READ: u8 = Lane::Read.bit() | Lane::Readable.bit();
 const WRITE: u8 = Lane::Write.bit() | Lane::Writable.bit();
 
@@ -122,25 +115,38 @@ const WRITE: u8 = Lane::Write.bit() | Lane::Writable.bit();
 const TAKEN_UP: usize = 16;
 
 /// Queues a handle, once, however many edges come before its turn: a busy one would have a turn for each.
-fn queue(edges: &mut VecDeque<Edge>, entry: &mut Entry, handle: u32, lanes: u8) {
+#[inline(always)]
+fn queue(edges: &mut Fifo<Handle>, entry: &mut Entry, index: u32, lanes: u8) {
     let readiness = &mut entry.notes.readiness;
+    let waits_already = readiness.lanes != 0;
     readiness.lanes |= lanes;
-    if !std::mem::replace(&mut readiness.queued, true) {
-        edges.push_back(Edge { handle, generation: entry.generation, turns: 0 });
+    if !waits_already && lanes != 0 {
+        readiness.turns = 0;
+        edges.push(Handle { index, generation: entry.generation });
     }
+}
+
+/// The queues that calls are made for, in turn.
+#[derive(Clone, Copy)]
+enum Turn {
+    Sends,
+    Others,
+    Edges,
 }
 
 /// The backend.
 pub(crate) struct Reactor<S> {
     selector: S,
-    /// Operations that were started and are to be tried for the first time, in their order.
-    untried: VecDeque<At>,
+    /// Operations that were started and are to be tried for the first time, in their order: sends on sockets ...
+    sends: Fifo<SendCall>,
+    /// ... and others.
+    untried: Fifo<At>,
     /// What came of those that were tried, in its order.
-    results: Results,
-    /// A handle is here at most once.
-    edges: VecDeque<Edge>,
-    /// Whose turn it was, when calls were made for both: that of edges.
-    edges_last: bool,
+    results: Fifo<Event>,
+    /// Handles with an edge, whose notes say which lanes are to be served. Each is here at most once.
+    edges: Fifo<Handle>,
+    /// Whose turn it was last.
+    turn: Turn,
     /// How many results there are at most before the first of them is taken up.
     ahead: usize,
     blocking: Blocking,
@@ -174,38 +180,43 @@ impl<S: Selector> Reactor<S> {
     pub(crate) fn new(options: &Builder, inbox: &Arc<Inbox>) -> io::Result<Reactor<S>> {
         Ok(Reactor {
             selector: S::new(options.entries as usize, inbox)?,
-            untried: VecDeque::new(),
-            results: Results::default(),
-            edges: VecDeque::new(),
-            edges_last: false,
+            sends: Fifo::new(),
+            untried: Fifo::new(),
+            results: Fifo::new(),
+            edges: Fifo::new(),
+            turn: Turn::Edges,
             ahead: AHEAD,
             blocking: Blocking::new(options.threads, inbox),
         })
     }
 
-    /// Takes an operation on an object on: it waits for an edge, or is tried in its turn. False: that is for `start`.
+    /// Takes an operation on an object on, if it is one of the frequent ones. False: that is for `start`.
     #[inline(always)]
     pub(crate) fn start_on(&mut self, slot: At, head: &mut Head, entry: &mut Entry, _pool: &Pool) -> bool {
-        if needs_pool(&head.raw, Some(entry.kind)) {
+        // What the blocking pool carries out is on a file, or runs beside others.
+        if entry.kind == Kind::File || head.lane == Lane::Free {
             cold_path();
             return false;
         }
+        self.take_on(slot, head, entry);
+        true
+    }
+
+    /// Takes an operation on an object on: it waits for an edge, or is tried in its turn.
+    #[inline(always)]
+    fn take_on(&mut self, slot: At, head: &mut Head, entry: &mut Entry) {
         let readiness = &entry.notes.readiness;
-        let exhausted = match head.lane {
-            Lane::Read => readiness.read_exhausted == Some(head.raw.reads()),
-            // A connect and a shutdown need no room.
-            Lane::Write => readiness.write_exhausted && head.raw.sends(),
-            _ => false,
-        };
-        if exhausted && readiness.registered {
+        if readiness.exhausted.intersects(head.needs) && readiness.registered {
             self.selector.expect(entry.fd(), head.handle, direction(head.lane));
-        } else if head.raw.is_multi() {
+        } else if head.is_multi() {
             queue(&mut self.edges, entry, head.handle, head.lane.bit());
         } else {
             head.note = Note::Untried;
-            self.untried.push_back(slot);
+            match SendCall::of(slot, head, entry) {
+                Some(send) => self.sends.push(send),
+                None => self.untried.push(slot),
+            }
         }
-        true
     }
 
     /// There is nothing to be done.
@@ -216,12 +227,15 @@ impl<S: Selector> Reactor<S> {
 
     #[inline(never)]
     pub(crate) fn start(&mut self, core: &mut Core, slot: At) -> Started {
-        let Core { slots, handles, pool, .. } = core;
+        let Core { slots, handles, .. } = core;
         let head = slots.head_mut(slot);
-        if head.handle != NONE && self.start_on(slot, head, handles.entry_mut(head.handle), pool) {
-            return Started::Pending;
+        match head.kind() {
+            Some(kind) if !needs_pool(&head.raw, Some(kind)) => {
+                self.take_on(slot, head, handles.entry_mut(head.handle));
+                Started::Pending
+            }
+            _ => self.start_elsewhere(core, slot),
         }
-        self.start_elsewhere(core, slot)
     }
 
     /// Starts what needs no readiness: it is done right here, or by the blocking pool.
@@ -277,7 +291,7 @@ impl<S: Selector> Reactor<S> {
 
     pub(crate) fn wait(&mut self, core: &mut Core, timeout: Option<Duration>) -> io::Result<()> {
         self.ahead = AHEAD;
-        let nothing_due = self.results.is_empty() && self.untried.is_empty() && self.edges.is_empty();
+        let nothing_due = self.results.is_empty() && !self.has_untried() && self.edges.is_empty();
         let timeout = if nothing_due { timeout } else { Some(Duration::ZERO) };
         let edges = &mut self.edges;
         self.selector.wait(timeout, |report| {
@@ -287,11 +301,11 @@ impl<S: Selector> Reactor<S> {
             }
             let mut lanes = 0;
             if report.readable {
-                entry.notes.readiness.read_exhausted = None;
+                entry.notes.readiness.exhausted -= Needs::ANY_READ;
                 lanes |= READ;
             }
             if report.writable {
-                entry.notes.readiness.write_exhausted = false;
+                entry.notes.readiness.exhausted -= Needs::ROOM;
                 lanes |= WRITE;
             }
             entry.notes.readiness.distrust_short_reads |= report.special;
@@ -302,12 +316,12 @@ impl<S: Selector> Reactor<S> {
     /// From here to the wait less is done ahead.
     pub(crate) fn backlog(&mut self) -> usize {
         self.ahead = TAKEN_UP;
-        self.results.len() + (self.untried.len() + self.edges.len()).min(TAKEN_UP)
+        self.results.len() + (self.sends.len() + self.untried.len() + self.edges.len()).min(TAKEN_UP)
     }
 
     /// Whether operations are to be tried that no wait has to report.
     pub(crate) fn has_untried(&self) -> bool {
-        !self.untried.is_empty()
+        !(self.sends.is_empty() && self.untried.is_empty())
     }
 
     pub(crate) fn attach(&mut self, source: &Source, kind: Kind) -> io::Result<Notes> {

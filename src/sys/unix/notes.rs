@@ -1,6 +1,6 @@
 //! What the backends of a Unix note about a handle.
 
-use crate::op::raw::Reads;
+use crate::op::raw::Needs;
 
 /// Beside its descriptor.
 #[derive(Clone, Copy, Default)]
@@ -17,13 +17,12 @@ pub(crate) struct Notes {
 pub(crate) struct Readiness {
     /// The selector knows the descriptor.
     pub(crate) registered: bool,
-    /// The last read said that no more of these is there: wait for an edge, don't try.
-    pub(crate) read_exhausted: Option<Reads>,
-    pub(crate) write_exhausted: bool,
+    /// The last call said that no more of these is there: wait for an edge, don't try.
+    pub(crate) exhausted: Needs,
     /// A hang-up, error or urgent data came with an edge: a short read no longer means "drained".
     pub(crate) distrust_short_reads: bool,
-    /// A bit for each lane that is to be served because of an edge.
+    /// A bit for each lane that is to be served because of an edge: it waits for its turn, unless there is none.
     pub(crate) lanes: u8,
-    /// It waits for its turn to be served.
-    pub(crate) queued: bool,
+    /// Completions in a row of a multishot operation.
+    pub(crate) turns: u8,
 }
