@@ -137,7 +137,7 @@ enum Turn {
 /// The backend.
 pub(crate) struct Reactor<S> {
     selector: S,
-    /// Operations that were started and are to be tried for the first time, in their order: sends on sockets ...
+    /// Operations that were started and are to be tried for the first time, each queue in its order: sends on sockets ...
     sends: Fifo<SendCall>,
     /// ... and others.
     untried: Fifo<At>,
