@@ -65,6 +65,13 @@ fn filter(direction: Direction) -> Filter {
     }
 }
 
+/// Takes all out, and gives back the memory beyond a usual list's: what a great many connections needed when they were added at
+/// once, they would keep while they are idle.
+fn clear(list: &mut Vec<Event>, room: usize) {
+    list.clear();
+    list.shrink_to(room);
+}
+
 impl Kqueue {
     fn watched(&mut self, fd: impl AsRawFd) -> &mut Watched {
         &mut self.watched[fd.as_raw_fd() as usize]
@@ -135,13 +142,10 @@ impl Selector for Kqueue {
         // A change that the system refuses is answered by an event: there is room for all of them.
         let room = self.room.max(self.changes.len());
         match waker.queue().call(&self.changes, &mut self.events, room, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                self.changes.clear();
-                return Ok(());
-            }
-            result => result?,
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            // The changes are made, interrupted or not.
+            _ => clear(&mut self.changes, self.room),
         }
-        self.changes.clear();
         for event in &self.events {
             if waker.hears(event) {
                 continue;
@@ -179,6 +183,7 @@ impl Selector for Kqueue {
                 special: event.is_end(),
             });
         }
+        clear(&mut self.events, self.room);
         Ok(())
     }
 
