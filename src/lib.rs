@@ -42,6 +42,7 @@ mod completion;
 mod core;
 pub mod error;
 mod explain;
+mod fifo;
 mod handle;
 pub mod op;
 pub mod os;

@@ -417,10 +417,9 @@ impl Slots {
     /// The slot of `id` if that operation is not over.
     #[inline]
     pub(crate) fn find(&self, id: OpId) -> Option<At> {
-        if id.index() >= self.bound() {
-            return None;
-        }
-        let at = self.at(id.index());
+        let index = id.index() as usize;
+        // SAFETY: as for `at`: the chunk has that many slots.
+        let at = At(unsafe { self.chunks.get(index / CHUNK)?.add(index % CHUNK) });
         let head = self.head(at);
         (head.id == id && head.state != State::Free).then_some(at)
     }

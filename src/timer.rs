@@ -6,6 +6,10 @@
 //! When the cursor enters a bucket of a higher level, its deadlines agree with the cursor in one digit more, and move
 //! down. Arming and disarming are O(1); one bit per bucket lets the cursor leap over any empty stretch.
 //!
+//! A deadline is *fresh* until the next look at the wheel: it has no bucket yet. Most are taken back again, many of them before
+//! that look, and then nobody has to wait until a bucket is worked out from a time that the clock has just told. (`anyport bench
+//! timer`, arm and cancel on a Xeon: 50 to 53 ns with the bucket found at once, 48 to 50 this way.)
+//!
 //! Called by the port alone, with the index of an operation's slot as key. Deadlines round up to a tick: a key comes
 //! out never before its deadline and at most one tick after it, in order of ticks, and in arming order within one.
 #![forbid(unsafe_code)]
@@ -20,8 +24,11 @@ const BUCKETS: usize = 1 << DIGIT_BITS;
 /// Rounded up, the latest deadline is tick 2^48: one more than eight digits can say.
 const LEVELS: usize = 9;
 
-/// The ring heads of all buckets are the first nodes; the node of key `k` follows at `HEADS + k`.
-const HEADS: u32 = (LEVELS * BUCKETS) as u32;
+/// The ring heads of all buckets are the first nodes, and behind them is that of the fresh deadlines.
+const FRESH: u32 = (LEVELS * BUCKETS) as u32;
+
+/// The node of key `k` follows at `HEADS + k`.
+const HEADS: u32 = FRESH + 1;
 
 /// Nodes are added 16 KiB at a time, or a quarter of what there is: doubling would leave up to half of the memory unused.
 const CHUNK: usize = 1024;
@@ -45,15 +52,15 @@ pub(crate) struct Wheel {
     /// The tick up to which everything due has been handed out (by `pop_due`). It never moves back.
     cursor: u64,
     len: usize,
-    /// For each level, bit `b` is set when bucket `b` has a deadline in it.
-    occupied: [u64; LEVELS],
+    /// For each level, bit `b` is set when bucket `b` has a deadline in it. In the last word, for the fresh ones.
+    occupied: [u64; LEVELS + 1],
     nodes: Vec<Node>,
 }
 
 impl Wheel {
     /// An empty wheel at time zero. Memory is first allocated by the first [`arm`](Self::arm).
     pub(crate) const fn new() -> Self {
-        Self { cursor: 0, len: 0, occupied: [0; LEVELS], nodes: Vec::new() }
+        Self { cursor: 0, len: 0, occupied: [0; LEVELS + 1], nodes: Vec::new() }
     }
 
     /// How many deadlines stand.
@@ -77,12 +84,7 @@ impl Wheel {
             self.grow(id);
         }
         debug_assert!(self.node(id).tick == UNARMED, "key {key} is armed twice");
-        // Nothing may lie behind the cursor: it would never be reached.
-        let tick = deadline.div_ceil(1 << TICK_BITS).max(self.cursor);
-        // `| 1`: the cursor's own tick is on level 0.
-        let level = (((tick ^ self.cursor) | 1).ilog2() / DIGIT_BITS) as usize;
-        let head = head(level, digit(tick, level));
-        self.link(id, tick, level, self.node(head).prev, head);
+        self.link(id, deadline.div_ceil(1 << TICK_BITS), FRESH, self.node(FRESH).prev, FRESH);
         self.len += 1;
     }
 
@@ -103,6 +105,7 @@ impl Wheel {
     /// so a caller that re-arms what it gets must move the deadline on.
     #[inline]
     pub(crate) fn pop_due(&mut self, now: u64) -> Option<u32> {
+        self.sort_in();
         let now = now >> TICK_BITS;
         // A clock that stepped back makes timers late, never early.
         if now < self.cursor {
@@ -132,12 +135,37 @@ impl Wheel {
     ///
     /// It is the time at which the first key comes out, unless that key shares a long bucket with many others: then it
     /// is the time at which they move down, at most once for each level.
-    pub(crate) fn next_wake(&self) -> Option<u64> {
+    pub(crate) fn next_wake(&mut self) -> Option<u64> {
+        self.sort_in();
         let (level, bucket) = self.first_bucket()?;
         let start = self.start(level, bucket);
         let tick = if level == 0 { start } else { self.earliest_of_few(head(level, bucket)).unwrap_or(start) };
         // The last tick is the one that 64 bits of nanoseconds never reach.
         (tick <= u64::MAX >> TICK_BITS).then_some(tick << TICK_BITS)
+    }
+
+    /// Puts the fresh deadlines into their buckets, in their order.
+    #[inline]
+    fn sort_in(&mut self) {
+        if self.occupied[LEVELS] != 0 {
+            self.sort_all_in();
+        }
+    }
+
+    #[inline(never)]
+    fn sort_all_in(&mut self) {
+        self.occupied[LEVELS] = 0;
+        let mut id = std::mem::replace(self.node_mut(FRESH), empty_ring(FRESH)).next;
+        while id != FRESH {
+            let Node { next, tick, .. } = *self.node(id);
+            // Nothing may lie behind the cursor: it would never be reached.
+            let tick = tick.max(self.cursor);
+            // `| 1`: the cursor's own tick is on level 0.
+            let level = (((tick ^ self.cursor) | 1).ilog2() / DIGIT_BITS) as usize;
+            let head = head(level, digit(tick, level));
+            self.link(id, tick, head, self.node(head).prev, head);
+            id = next;
+        }
     }
 
     /// The earliest tick in the ring at `head`, if it has at most [`SCAN`] entries.
@@ -157,7 +185,7 @@ impl Wheel {
     /// The occupied bucket with the earliest deadlines. All of a level comes before all of the level above it.
     #[inline]
     fn first_bucket(&self) -> Option<(usize, usize)> {
-        let level = self.occupied.iter().position(|&bits| bits != 0)?;
+        let level = self.occupied[..LEVELS].iter().position(|&bits| bits != 0)?;
         Some((level, self.occupied[level].trailing_zeros() as usize))
     }
 
@@ -184,17 +212,18 @@ impl Wheel {
         let mut middles: [u32; BUCKETS] = std::array::from_fn(|bucket| head(below, bucket));
         loop {
             let Node { next, tick, .. } = *self.node(first);
-            let middle = &mut middles[digit(tick, below)];
-            let behind = self.node(*middle).next;
-            self.link(first, tick, below, *middle, behind);
-            *middle = first;
+            let bucket = digit(tick, below);
+            let middle = std::mem::replace(&mut middles[bucket], first);
+            let behind = self.node(middle).next;
+            self.link(first, tick, head(below, bucket), middle, behind);
             if first == last {
                 break;
             }
             let Node { prev, tick, .. } = *self.node(last);
-            let middle = middles[digit(tick, below)];
+            let bucket = digit(tick, below);
+            let middle = middles[bucket];
             let behind = self.node(middle).next;
-            self.link(last, tick, below, middle, behind);
+            self.link(last, tick, head(below, bucket), middle, behind);
             if next == last {
                 break;
             }
@@ -202,13 +231,13 @@ impl Wheel {
         }
     }
 
-    /// Puts a node between two neighbours of the ring that its tick has on `level`.
+    /// Puts a node between two neighbours of the ring at `head`.
     #[inline]
-    fn link(&mut self, id: u32, tick: u64, level: usize, prev: u32, next: u32) {
+    fn link(&mut self, id: u32, tick: u64, head: u32, prev: u32, next: u32) {
         self.node_mut(prev).next = id;
         self.node_mut(next).prev = id;
         *self.node_mut(id) = Node { next, prev, tick };
-        self.occupied[level] |= 1 << digit(tick, level);
+        self.occupied[head as usize / BUCKETS] |= 1 << (head as usize % BUCKETS);
     }
 
     /// Takes an armed node out of its ring.
@@ -219,7 +248,7 @@ impl Wheel {
         node.tick = UNARMED;
         self.node_mut(next).prev = prev;
         self.node_mut(prev).next = next;
-        // Only the head is left; its place tells the bucket.
+        // Only the head is left.
         if next == prev {
             self.occupied[next as usize / BUCKETS] &= !(1 << (next as usize % BUCKETS));
         }
@@ -325,9 +354,7 @@ mod tests {
         }
     }
 
-    fn check_next_wake(wheel: &Wheel, model: &Model) {
-        assert_eq!(wheel.len(), model.standing.len());
-        assert_eq!(wheel.is_empty(), model.standing.is_empty());
+    fn check_next_wake(wheel: &mut Wheel, model: &Model) {
         match (wheel.next_wake(), model.earliest()) {
             (Some(wake), Some(earliest)) if model.standing.len() <= SCAN => {
                 assert_eq!(wake, earliest)
@@ -345,6 +372,7 @@ mod tests {
         Sleep,
         Advance(u64),
         ClockBack(u64),
+        Look,
     }
 
     /// Spans of all magnitudes: from nothing to the whole range.
@@ -362,6 +390,7 @@ mod tests {
             // Mostly short, so that a script does not run out of time at once.
             2 => (span(), 16..64u32).prop_map(|(by, bits)| Step::Advance(by >> bits)),
             1 => span().prop_map(Step::ClockBack),
+            4 => Just(Step::Look),
         ]
     }
 
@@ -399,8 +428,10 @@ mod tests {
                         assert!(standing.deadline <= now, "{key} came out early");
                     }
                 }
+                // Not behind each step: deadlines are fresh until it.
+                Step::Look => check_next_wake(&mut wheel, &model),
             }
-            check_next_wake(&wheel, &model);
+            assert_eq!((wheel.len(), wheel.is_empty()), (model.standing.len(), model.standing.is_empty()));
         }
 
         // Whoever only ever sleeps until `next_wake` gets every key on its tick, and soon.
@@ -413,7 +444,7 @@ mod tests {
             let now = model.now.max(wake);
             check_pop(&mut wheel, &mut model, now);
             assert_eq!(model.standing.len() < before, wake == earliest);
-            check_next_wake(&wheel, &model);
+            check_next_wake(&mut wheel, &model);
         }
         assert_eq!(wheel.next_wake(), None, "the wakes make no progress");
     }
@@ -480,6 +511,24 @@ mod tests {
         assert_eq!(wheel.pop_due(10 * TICK), Some(1));
         wheel.arm(1, 0);
         assert_eq!(pop_all(&mut wheel, 10 * TICK), [2, 1, 3]);
+    }
+
+    #[test]
+    fn what_is_fresh_is_taken_back_without_a_bucket() {
+        let mut wheel = Wheel::new();
+        for key in 0..4 {
+            wheel.arm(key, 5 * TICK);
+        }
+        assert!(wheel.disarm(0) && wheel.disarm(2));
+        wheel.arm(0, 5 * TICK);
+        assert_eq!(wheel.first_bucket(), None);
+        assert_eq!(wheel.next_wake(), Some(5 * TICK));
+        assert_eq!(wheel.first_bucket(), Some((0, 5)));
+        wheel.arm(2, 4 * TICK);
+        assert_eq!(pop_all(&mut wheel, 5 * TICK), [2, 1, 3, 0]);
+        wheel.arm(1, 6 * TICK);
+        assert!(wheel.disarm(1) && wheel.is_empty());
+        assert_eq!(wheel.next_wake(), None);
     }
 
     #[test]

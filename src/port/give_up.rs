@@ -38,19 +38,25 @@ impl Port {
                 self.conclude_late(slot, Outcome::error(error::CANCELLED));
                 true
             }
-            // It is to be started, but the backend does not have it yet.
-            (State::Started, _) if self.starts.contains(&slot) => {
-                self.starts.retain(|&other| other != slot);
-                self.conclude_late(slot, Outcome::error(error::CANCELLED));
-                true
-            }
             (State::Started, _) => {
-                head.state = State::Cancelling;
-                if let Cancelled::Done = self.engine.cancel(&mut self.core, slot) {
-                    self.conclude_late(slot, Outcome::error(error::CANCELLED));
-                }
+                self.give_up_started(slot);
                 true
             }
+        }
+    }
+
+    /// The rest of that, for what the backend has or is to have. Apart, so that a timer, which is given up again and again by who
+    /// has one for each of his own operations, passes little code.
+    #[inline(never)]
+    fn give_up_started(&mut self, slot: At) {
+        // It is to be started, but the backend does not have it yet.
+        if self.starts.contains(&slot) {
+            self.starts.retain(|&other| other != slot);
+            return self.conclude_late(slot, Outcome::error(error::CANCELLED));
+        }
+        self.core.slots.head_mut(slot).state = State::Cancelling;
+        if let Cancelled::Done = self.engine.cancel(&mut self.core, slot) {
+            self.conclude_late(slot, Outcome::error(error::CANCELLED));
         }
     }
 
@@ -166,7 +172,7 @@ impl Drop for Port {
         // What nobody took is dropped last, with nothing in flight any more: that is the user's code.
         let mut posts = self.inbox.close();
         let all_back = self.take_everything_back(&mut posts);
-        let ready = std::iter::from_fn(|| self.ready.pop_front().map(|event| self.complete(event)));
+        let ready = std::iter::from_fn(|| self.ready.take().map(|event| self.complete(event)));
         let completions: Vec<Completion> = ready.collect();
         if all_back {
             // SAFETY: as above; all operations have come back.

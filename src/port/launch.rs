@@ -149,7 +149,7 @@ impl Port {
             Started::Done(outcome) => Event::last(slot, outcome),
         };
         if let Some(event) = self.settle_one(event) {
-            self.ready.push_back(event);
+            self.ready.push(event);
         }
     }
 

@@ -25,6 +25,7 @@ use crate::completion::Completion;
 use crate::core::{Core, Event};
 use crate::error::Refusal;
 use crate::explain::{self, Explanation};
+use crate::fifo::Fifo;
 use crate::handle::{Entry, Handle, Handles};
 use crate::op::Operation;
 use crate::op::front::{Place, table};
@@ -81,7 +82,7 @@ const BUDGET: u32 = 256;
 pub struct Port {
     core: Core,
     /// Events that were settled, in their order.
-    ready: VecDeque<Event>,
+    ready: Fifo<Event>,
     /// Completions handed out since the system was last asked.
     handed_out: u32,
     /// Whose turn it is when both posts and completions are there.
@@ -140,7 +141,7 @@ impl Port {
             clock: Clock::new(),
             inbox,
             mail: VecDeque::new(),
-            ready: VecDeque::new(),
+            ready: Fifo::new(),
             starts: VecDeque::new(),
             starved: Starved::default(),
             parked: VecDeque::new(),
@@ -448,7 +449,7 @@ impl Port {
                     }
                 }
             }
-            let event = if let Some(event) = self.ready.pop_front() {
+            let event = if let Some(event) = self.ready.take() {
                 cold_path();
                 self.posts_next = true;
                 event

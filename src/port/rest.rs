@@ -90,7 +90,7 @@ impl Port {
     }
 
     /// How long the port may sleep: until `end`, the next deadline or the next retry.
-    pub(super) fn until(&self, now: Option<u64>, end: Option<u64>) -> Option<Duration> {
+    pub(super) fn until(&mut self, now: Option<u64>, end: Option<u64>) -> Option<Duration> {
         if !self.yielding.is_empty() {
             return Some(Duration::ZERO);
         }

@@ -63,7 +63,7 @@ impl Port {
             if event.part == Part::Last {
                 self.core.slots.head_mut(event.slot).state = State::Finished;
             }
-            self.ready.push_back(event);
+            self.ready.push(event);
         } else {
             cold_path();
             self.settle_late_slowly(event);
@@ -74,7 +74,7 @@ impl Port {
     #[inline(never)]
     fn settle_late_slowly(&mut self, event: Event) {
         if let Some(event) = self.settle_one(event) {
-            self.ready.push_back(event);
+            self.ready.push(event);
         }
         self.run_starts();
     }
@@ -203,7 +203,7 @@ impl Port {
     /// As `conclude`, for later.
     pub(super) fn conclude_late(&mut self, slot: At, outcome: Outcome) {
         let outcome = self.conclude(slot, outcome);
-        self.ready.push_back(Event::last(slot, outcome));
+        self.ready.push(Event::last(slot, outcome));
     }
 
     /// The same for what is in no lane, so that nobody waits for it: it has no handle, or has not joined yet.
@@ -211,7 +211,7 @@ impl Port {
     pub(super) fn conclude_free(&mut self, slot: At, outcome: Outcome) {
         let head = self.core.slots.head_mut(slot);
         let outcome = conclude(head, &mut self.wheel, &mut self.starved, outcome);
-        self.ready.push_back(Event::last(slot, outcome));
+        self.ready.push(Event::last(slot, outcome));
     }
 }
 

@@ -17,7 +17,6 @@
 mod calls;
 #[cfg(target_os = "linux")]
 pub(crate) mod epoll;
-mod fifo;
 #[cfg_attr(
     not(any(
         target_vendor = "apple",
@@ -42,6 +41,7 @@ use crate::builder::Builder;
 use crate::core::{Core, Event};
 use crate::error;
 use crate::explain::{Carrier, Feature};
+use crate::fifo::Fifo;
 use crate::handle::{Entry, Handle, Kind};
 use crate::op::raw::{Direction, Lane, Needs, RawOp};
 use crate::outcome::Outcome;
@@ -49,7 +49,6 @@ use crate::poster::Inbox;
 use crate::slot::{At, Head, NONE, Note};
 use crate::sys::{Notes, Source, set_nonblocking};
 use calls::AHEAD;
-use fifo::Fifo;
 use sends::SendCall;
 use std::hint::cold_path;
 use std::io;

@@ -4,29 +4,33 @@ use std::hint::cold_path;
 
 /// A list that is taken from its front. Usually all is taken before it is filled again, so that nothing has to wrap around as
 /// it does in a ring: putting in and taking out is some instructions each.
-pub(super) struct Fifo<T> {
+pub(crate) struct Fifo<T> {
     list: Vec<T>,
     /// So many at its front are taken already.
     taken: usize,
 }
 
+/// Items for which there is room from the first one on: one that is put in and taken at once, again and again, has to make room
+/// no more often than that.
+const LEAST: usize = 64;
+
 impl<T: Copy> Fifo<T> {
-    pub(super) fn new() -> Fifo<T> {
+    pub(crate) fn new() -> Fifo<T> {
         Fifo { list: Vec::new(), taken: 0 }
     }
 
     #[inline(always)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.list.len() - self.taken
     }
 
     #[inline(always)]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     #[inline(always)]
-    pub(super) fn push(&mut self, item: T) {
+    pub(crate) fn push(&mut self, item: T) {
         if self.list.len() == self.list.capacity() {
             self.make_room();
         }
@@ -35,7 +39,7 @@ impl<T: Copy> Fifo<T> {
 
     /// Takes the first one out.
     #[inline(always)]
-    pub(super) fn take(&mut self) -> Option<T> {
+    pub(crate) fn take(&mut self) -> Option<T> {
         let Some(&item) = self.list.get(self.taken) else {
             cold_path();
             self.list.clear();
@@ -47,13 +51,15 @@ impl<T: Copy> Fifo<T> {
     }
 
     /// The next ones that will be taken, at most so many.
-    pub(super) fn first_mut(&mut self, most: usize) -> &mut [T] {
+    #[cfg_attr(all(windows, not(test)), expect(dead_code, reason = "a reactor's"))]
+    pub(crate) fn first_mut(&mut self, most: usize) -> &mut [T] {
         let end = self.list.len().min(self.taken + most);
         &mut self.list[self.taken..end]
     }
 
     /// Puts the one back that was taken last.
-    pub(super) fn put_back(&mut self, item: T) {
+    #[cfg_attr(all(windows, not(test)), expect(dead_code, reason = "a reactor's"))]
+    pub(crate) fn put_back(&mut self, item: T) {
         self.taken -= 1;
         self.list[self.taken] = item;
     }
@@ -65,6 +71,8 @@ impl<T: Copy> Fifo<T> {
         if self.taken > self.list.len() / 2 {
             self.list.drain(..self.taken);
             self.taken = 0;
+        } else {
+            self.list.reserve(LEAST);
         }
     }
 }
