@@ -213,7 +213,9 @@ impl Head {
     #[inline(always)]
     pub(crate) fn is_multi(&self) -> bool {
         // Of those that take something in, only these have more than one event.
-        self.lane == Lane::Read && self.marks.contains(Marks::COMPOSITE)
+        let is_multi = self.lane == Lane::Read && self.marks.contains(Marks::COMPOSITE);
+        debug_assert_eq!(is_multi, self.raw.is_multi());
+        is_multi
     }
 
     /// It has one event, which is its end, and nothing is to be seen to then.
