@@ -351,12 +351,19 @@ impl Slots {
     /// Where the slot of an index below the bound is.
     #[inline]
     pub(crate) fn at(&self, index: u32) -> At {
-        let index = index as usize;
-        // SAFETY: the chunk has that many slots, and is never taken away.
-        At(unsafe { self.chunks[index / CHUNK].add(index % CHUNK) })
+        self.get(index).expect("an index below the bound")
     }
 
-    // Below: only `at`, `allocate` and `find` make an `At` (and `At::of_data`, whose caller vouches for it), and chunks stay
+    /// The same for any index.
+    #[inline]
+    fn get(&self, index: u32) -> Option<At> {
+        let index = index as usize;
+        let chunk = self.chunks.get(index / CHUNK)?;
+        // SAFETY: the chunk has that many slots, and is never taken away.
+        Some(At(unsafe { chunk.add(index % CHUNK) }))
+    }
+
+    // Below: only `get` and `allocate` make an `At` (and `At::of_data`, whose caller vouches for it), and chunks stay
     // where they are, so there is such a slot. One of another port's slab does not come here: what a caller names an
     // operation by is an `OpId`.
 
@@ -419,9 +426,7 @@ impl Slots {
     /// The slot of `id` if that operation is not over.
     #[inline]
     pub(crate) fn find(&self, id: OpId) -> Option<At> {
-        let index = id.index() as usize;
-        // SAFETY: as for `at`: the chunk has that many slots.
-        let at = At(unsafe { self.chunks.get(index / CHUNK)?.add(index % CHUNK) });
+        let at = self.get(id.index())?;
         let head = self.head(at);
         (head.id == id && head.state != State::Free).then_some(at)
     }

@@ -45,8 +45,7 @@ impl Port {
         }
     }
 
-    /// The rest of that, for what the backend has or is to have. Apart, so that a timer, which is given up again and again by who
-    /// has one for each of his own operations, passes little code.
+    /// The rest of that, for what the backend has or is to have. Apart, so that giving up a timer passes little code.
     #[inline(never)]
     fn give_up_started(&mut self, slot: At) {
         // It is to be started, but the backend does not have it yet.
