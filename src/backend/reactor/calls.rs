@@ -26,11 +26,12 @@ use std::rc::Rc;
 pub(super) const AHEAD: usize = 64;
 
 /// Bytes that may be received before: some messages, also of large ones, so that calls are made in a row, but no more than
-/// stays in a core's caches. (64 connections x 16 KiB in `anyport bench echo` on a Zen 3, times the loop by hand: 1.146 when one
-/// message was all, 1.076 and 1.065 with this; side by side, in a program of its own, more than this told no difference. When
-/// sends were not made in a row, a core with 48 KiB of first cache had 1.02 to 1.04 with one message and 1.09 to 1.11 with
-/// this; it was not measured again since.)
-const AHEAD_BYTES: usize = 64 * 1024;
+/// stays in a core's second cache beside the kernel's copies of it. (64 connections x 16 KiB on epoll, times the loop by hand,
+/// on a Zen 4 with 1 MiB of second cache. Amounts in turns in one run: 64 KiB 1.051 to 1.075, 128 KiB 1.017 to 1.040, this
+/// 1.009 and 1.029, 256 KiB 1.017 to 1.034, 384 to 1024 KiB 1.044 to 1.049. `anyport bench echo --backend epoll --rounds 9` with
+/// 64 KiB and with this in turns, five times: medians 1.051 and 1.009. One or two messages, in runs of their own: 1.143 to
+/// 1.180. Of a Zen 3 and an Emerald Rapids it is known that 64 KiB had 1.01 and 0.94, and 128 KiB no other number.)
+const AHEAD_BYTES: usize = 192 * 1024;
 
 /// Completions that a multishot operation may have before the next handle has its turn.
 const TURNS: u8 = 16;
