@@ -30,7 +30,7 @@ pub(super) const AHEAD: usize = 64;
 /// on a Zen 4 with 1 MiB of second cache. Amounts in turns in one run: 64 KiB 1.051 to 1.075, 128 KiB 1.017 to 1.040, this
 /// 1.009 and 1.029, 256 KiB 1.017 to 1.034, 384 to 1024 KiB 1.044 to 1.049. `anyport bench echo --backend epoll --rounds 9` with
 /// 64 KiB and with this in turns, five times: medians 1.051 and 1.009. One or two messages, in runs of their own: 1.143 to
-/// 1.180. Of a Zen 3 and an Emerald Rapids it is known that 64 KiB had 1.01 and 0.94, and 128 KiB no other number.)
+/// 1.180. On a Zen 3 more than 64 KiB had told no difference; an Emerald Rapids had 0.94 with 64 KiB, more was not measured.)
 const AHEAD_BYTES: usize = 192 * 1024;
 
 /// Completions that a multishot operation may have before the next handle has its turn.
