@@ -25,12 +25,14 @@ use std::rc::Rc;
 /// the p99 of 1000 connections was 14 ms, with 16 and 64 it was 8 and 9 (another machine, sends at their submission).
 pub(super) const AHEAD: usize = 64;
 
-/// Bytes that may be received before: some messages, also of large ones, so that calls are made in a row, but no more than
-/// stays in a core's second cache beside the kernel's copies of it. (64 connections x 16 KiB on epoll, times the loop by hand,
-/// on a Zen 4 with 1 MiB of second cache. Amounts in turns in one run: 64 KiB 1.051 to 1.075, 128 KiB 1.017 to 1.040, this
-/// 1.009 and 1.029, 256 KiB 1.017 to 1.034, 384 to 1024 KiB 1.044 to 1.049. `anyport bench echo --backend epoll --rounds 9` with
-/// 64 KiB and with this in turns, five times: medians 1.051 and 1.009. One or two messages, in runs of their own: 1.143 to
-/// 1.180. On a Zen 3 more than 64 KiB had told no difference; an Emerald Rapids had 0.94 with 64 KiB, more was not measured.)
+/// Bytes that may be received before: some messages, also of large ones, so that calls are made in a row; but not all that is
+/// there, which is slower again.
+///
+/// `anyport bench echo --backend epoll`, 64 connections x 16 KiB on a Zen 4, times the loop by hand. Three runs of programs with
+/// several amounts in turns: 64 KiB 1.051 to 1.075, 128 KiB 1.017 to 1.040, this 1.009 and 1.029, 256 KiB 1.017 to 1.034, 384 to
+/// 1024 KiB 1.044 to 1.049. Programs with 64 KiB and with this in turns, five runs each of `--rounds 9`: 0.996 to 1.085, median
+/// 1.051, and 0.987 to 1.062, median 1.009. With one or two messages it was 1.143 to 1.180. On a Zen 3 more than 64 KiB had told
+/// no difference; an Emerald Rapids had 0.94 with 64 KiB, and more was not measured.
 const AHEAD_BYTES: usize = 192 * 1024;
 
 /// Completions that a multishot operation may have before the next handle has its turn.
