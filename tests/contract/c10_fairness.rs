@@ -28,6 +28,7 @@ pub(crate) fn tests() -> Vec<Case> {
         floods_of_several_peers_share,
         operations_that_complete_at_once_let_a_quiet_peer_in,
         a_full_ring_lets_a_quiet_peer_in,
+        sends_that_complete_at_once_let_a_crowd_of_quiet_peers_in,
         operations_that_complete_at_once_let_timers_and_posts_through,
         a_flood_of_data_lets_timers_and_posts_through,
         a_flood_of_posts_lets_a_quiet_peer_in,
@@ -376,6 +377,36 @@ fn a_full_ring_lets_a_quiet_peer_in(backend: Backend) {
         let mut port = build(&builder);
         let go_on = nops(&mut port, MANY);
         assert_time_and_posts_are_served_within(BOUND + MANY, flavour, &mut port, go_on);
+    }
+}
+
+/// Quiet peers who all say something at once are heard within as many completions as one of them: none has to wait for another batch
+/// because there are many.
+fn sends_that_complete_at_once_let_a_crowd_of_quiet_peers_in(backend: Backend) {
+    let mut port = Port::builder().backend(backend).build().expect("a port");
+    let nulls: Vec<_> = (0..TURN).map(|_| port.attach(null()).expect("attach")).collect();
+    let send = |port: &mut Port, place| _ = port.submit(op::SendAll::new(nulls[place], "x"), Token(place as u64));
+    (0..TURN).for_each(|place| send(&mut port, place));
+    let (near, far): (Vec<_>, Vec<_>) = (0..200).map(|_| unix_pair()).unzip();
+    let conns: Vec<_> = near.into_iter().map(|near| port.attach(near).expect("attach")).collect();
+    for round in 0..3 {
+        conns.iter().for_each(|&conn| _ = port.submit(op::Recv::new(conn, [0; 1]), Token(0)));
+        for _ in 0..WARM_UP {
+            let done = one(&mut port);
+            send(&mut port, done.token().0 as usize);
+        }
+        far.iter().for_each(|mut peer| peer.write_all(b"!").expect("write"));
+        let (mut heard, mut sent) = (0, 0);
+        while heard < conns.len() {
+            let done = one(&mut port);
+            if done.is::<op::Recv<[u8; 1]>>() {
+                heard += 1;
+            } else {
+                sent += 1;
+                send(&mut port, done.token().0 as usize);
+            }
+        }
+        assert!(sent <= BOUND, "round {round}: {sent} sends came before all of the crowd");
     }
 }
 
