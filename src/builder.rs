@@ -52,9 +52,10 @@ impl Builder {
         self
     }
 
-    /// Submissions that a ring holds, and events that one wait reports; 256 unless set. More in
-    /// flight is no problem: this is the size of a batch. At most 32768; io_uring rounds it up to a
-    /// power of two.
+    /// The size of a batch; 256 unless set. So many submissions fit into a ring, so many events are reported by one wait, and so
+    /// many completions, but at least 256, are handed out before the system is asked again. More in flight is no problem. Where most
+    /// of it is busy at once, a larger batch takes less CPU time on io_uring (docs/BACKENDS.md has what was measured), and timers
+    /// and posts have their turn later. At most 32768; io_uring rounds it up to a power of two.
     pub fn entries(mut self, entries: u32) -> Builder {
         self.entries = entries;
         self

@@ -63,7 +63,8 @@ pub fn contests(plan: &Plan) -> Vec<Contest<'_>> {
 
 /// The server on a port: see [`Serve`].
 pub fn by_port(backend: Backend, listener: TcpListener, work: &Work) -> io::Result<()> {
-    let mut port = Port::builder().backend(backend).pool(work.buffers(), work.buffer()).build()?;
+    let builder = Port::builder().backend(backend).entries(work.entries(1));
+    let mut port = builder.pool(work.buffers(), work.buffer()).build()?;
     let mut echo = EchoLoop::start(&mut port, listener)?;
     while echo.gone() < work.total {
         port.wait(None)?;

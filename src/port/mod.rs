@@ -46,17 +46,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Completions that are handed out before the system is asked again: what keeps one busy peer, whose
-/// operations complete at once, from shutting out the others, the timers and the posts.
-///
-/// A larger one has a price on a ring with more operations in flight than entries, where it goes on with what completes at once.
-/// With 4096 an echo of 1000 connections (`--only "1000 connections, 64 B" --who io_uring` in bench/, Linux 6.18) took 10 to 20 %
-/// less CPU time, and 1 % of the answers came after 12 to 18 ms instead of 18 to 21; but in a run of the whole comparison they came
-/// after 45 ms, when half of all were there within 1.3.
-///
-/// So has a much smaller one: `anyport bench echo --backend io_uring`, 1000 connections x 64 B on a Xeon, took 1.09 and 1.10 of the
-/// loop by hand with 64, 1.04 with 128, 1.02 to 1.06 with 256, 1.04 with 512.
-const BUDGET: u32 = 256;
+/// A port's batch, at least; it is as large as its [entries](Builder::entries) are many, if they are more. A smaller one has a price:
+/// `anyport bench echo --backend io_uring`, 1000 connections x 64 B on a Xeon, took 1.09 and 1.10 of the loop by hand with 64, 1.02 to
+/// 1.06 with 256.
+const BATCH: u32 = 256;
 
 /// A completion port. See the [crate's page](crate) for the five steps of using one.
 ///
@@ -88,6 +81,9 @@ pub struct Port {
     ready: Fifo<Event>,
     /// Completions handed out since the system was last asked.
     handed_out: u32,
+    /// So many are handed out before the system is asked again: what keeps one busy peer, whose operations complete at once, from
+    /// shutting out the others, the timers and the posts.
+    batch: u32,
     /// Whose turn it is when both posts and completions are there.
     posts_next: bool,
     /// Posts wake the port because the caller sleeps, not because it does.
@@ -150,6 +146,7 @@ impl Port {
             parked: VecDeque::new(),
             yielding: VecDeque::new(),
             handed_out: 0,
+            batch: options.entries.max(BATCH),
             posts_next: false,
             caller_sleeps: false,
             fork: ForkGuard::new()?,
@@ -347,13 +344,13 @@ impl Port {
     /// # }
     /// ```
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
-        // What is ready is handed out first; within the budget there is no need to ask the system.
-        if self.has_ready() && self.handed_out < BUDGET {
+        // What is ready is handed out first; within the batch there is no need to ask the system.
+        if self.has_ready() && self.handed_out < self.batch {
             return Ok(true);
         }
         self.refuse_child()?;
         // What was submitted may be done already, and then no wait is needed either.
-        if self.handed_out < BUDGET && self.engine.has_untried() && self.take_up() {
+        if self.handed_out < self.batch && self.engine.has_untried() && self.take_up() {
             return Ok(true);
         }
         if std::mem::take(&mut self.caller_sleeps) {
@@ -438,7 +435,7 @@ impl Port {
     // written in, and wait for that.
     #[inline(always)]
     pub fn next(&mut self) -> Option<Completion> {
-        if self.handed_out >= BUDGET {
+        if self.handed_out >= self.batch {
             cold_path();
             return None;
         }

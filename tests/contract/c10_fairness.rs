@@ -29,6 +29,7 @@ pub(crate) fn tests() -> Vec<Case> {
         operations_that_complete_at_once_let_a_quiet_peer_in,
         a_full_ring_lets_a_quiet_peer_in,
         sends_that_complete_at_once_let_a_crowd_of_quiet_peers_in,
+        a_batch_is_as_large_as_a_port_has_entries,
         operations_that_complete_at_once_let_timers_and_posts_through,
         a_flood_of_data_lets_timers_and_posts_through,
         a_flood_of_posts_lets_a_quiet_peer_in,
@@ -407,6 +408,17 @@ fn sends_that_complete_at_once_let_a_crowd_of_quiet_peers_in(backend: Backend) {
             }
         }
         assert!(sent <= BOUND, "round {round}: {sent} sends came before all of the crowd");
+    }
+}
+
+fn a_batch_is_as_large_as_a_port_has_entries(backend: Backend) {
+    for (entries, batch) in [(256, TURN), (1024, 1024)] {
+        let mut port = Port::builder().backend(backend).entries(entries).build().expect("a port");
+        let _ = nops(&mut port, 1500);
+        assert!(port.wait(None).expect("wait"));
+        let handed_out = std::iter::from_fn(|| port.next()).count();
+        assert_eq!(handed_out, batch, "{entries} entries");
+        assert!(port.wait(None).expect("wait") && port.next().is_some(), "the rest comes with the next batch");
     }
 }
 

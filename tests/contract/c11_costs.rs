@@ -584,7 +584,7 @@ fn what_waits_for_its_turn_holds_no_buffer(backend: Backend) {
         .unzip();
     far.iter_mut().for_each(|peer| peer.write_all(b"ready").expect("write"));
     until_arrived(&port, &conns);
-    // What each is answered with uses the port's budget up before all had their turn.
+    // What each is answered with uses the port's batch up before all had their turn.
     let mut served = 0;
     assert!(port.wait(None).expect("wait"));
     while let Some(done) = port.next() {
