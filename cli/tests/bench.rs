@@ -2,6 +2,11 @@
 //! are is nobody's business here.
 #![cfg(any(target_os = "linux", windows))]
 
+#[cfg_attr(unix, path = "system/unix.rs")]
+#[cfg_attr(windows, path = "system/windows.rs")]
+#[allow(dead_code, reason = "most of it is for servers")]
+mod system;
+
 use std::process::{Command, Output};
 
 use anyport::Backend;
@@ -107,6 +112,24 @@ fn the_table_names_the_machine_and_each_contestant() {
     assert!(table.contains("\n by hand, "), "{table}");
     for backend in Backend::ALL {
         assert!(table.contains(&format!("anyport, {backend}")), "{backend} in {table}");
+    }
+}
+
+#[test]
+fn too_few_descriptors_are_reported_for_what_needs_more() {
+    let Some(mut command) = system::program_with_descriptors(1500) else { return };
+    let output = command.args(["bench", "echo", "--quick", "--rounds", "1", "--json", "--backend", "poll"]).output();
+    let output = output.expect("the program can be started");
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    for cell in report["cells"].as_array().expect("cells") {
+        let row = &cell["rows"].as_array().and_then(|rows| rows.last()).expect("the one of the backend");
+        if cell["work"].as_str().is_some_and(|work| work.starts_with("1000 ")) {
+            let why = row["failed"].as_str().expect("a reason");
+            assert!(why.contains("open files"), "{why}");
+        } else {
+            assert!(row["measured"].is_object(), "{row}");
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! holds also when the clients are the ones who limit the rate.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::resume_unwind;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -77,6 +77,7 @@ pub fn by_port(backend: Backend, listener: TcpListener, work: &Work) -> io::Resu
 
 /// A server that stays for some turns, and its clients. It ends when they have gone.
 struct Seat {
+    addr: SocketAddr,
     turns_left: usize,
     load: Option<Load>,
     server: Option<JoinHandle<io::Result<()>>>,
@@ -100,7 +101,7 @@ impl Seat {
             serve(listener, &work)
         });
         let clock = clock.recv().map_err(io::Error::other)?;
-        let mut seat = Seat { turns_left: TURNS, load: None, server: Some(server), clock };
+        let mut seat = Seat { addr, turns_left: TURNS, load: None, server: Some(server), clock };
         let connect = || {
             let mut load = Load::connect(addr, &work)?;
             load.compare()?;
@@ -113,6 +114,10 @@ impl Seat {
     /// What the clients have found; but a server's error explains the clients'.
     fn or_why<T>(&mut self, found: io::Result<T>) -> io::Result<T> {
         if found.is_err() {
+            self.load = None;
+            // The server waits until as many have gone as it was told of, and some have not come.
+            let serves = || self.server.as_ref().is_some_and(|server| !server.is_finished());
+            while serves() && TcpStream::connect(self.addr).is_ok() {}
             self.end()?;
         }
         found
