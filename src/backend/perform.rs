@@ -131,6 +131,17 @@ fn readiness(fd: BorrowedFd<'_>, direction: Direction) -> Outcome {
     }
 }
 
+/// Receives on a socket.
+///
+/// # Safety
+/// As for the `RawOp`s: `buf` is valid for writes of `len` bytes, and nobody else uses it.
+#[inline(always)]
+pub(super) unsafe fn recv(fd: BorrowedFd<'_>, buf: *mut u8, len: usize) -> Outcome {
+    // SAFETY: the caller's.
+    let buf = unsafe { room(buf, len) };
+    again(|| rustix::net::recv(fd, &mut *buf, RecvFlags::DONTWAIT).map(|(part, _)| part.0.len()))
+}
+
 /// Sends from a lent buffer on a socket.
 ///
 /// # Safety

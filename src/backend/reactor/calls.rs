@@ -4,6 +4,7 @@
 //! the next time the other operations, then those of handles with an edge. The kernel's code for so many sends, or for so many
 //! receives, stays in the cache then; and so does the port's and the caller's for as many completions.
 
+use super::receives::{ROW, RecvCall, receive_in_a_row};
 use super::sends::{SendCall, send_in_a_row};
 use super::{Reactor, Selector, Turn, direction};
 use crate::backend::perform::{Performed, is_ready, perform, sent};
@@ -42,18 +43,19 @@ const TURNS: u8 = 16;
 struct Room(usize);
 
 impl Room {
-    /// Whether more may be done after this.
     #[inline(always)]
-    fn is_left_after(&mut self, head: &Head, outcome: Outcome, pool: &Rc<Pool>) -> bool {
+    fn is_left(&self) -> bool {
+        self.0 > 0
+    }
+
+    /// An operation has come to this.
+    #[inline(always)]
+    fn fill(&mut self, head: &Head, outcome: Outcome, pool: &Rc<Pool>) {
         if head.lane != Lane::Read || outcome.is_error() {
-            return true;
+            return;
         }
-        let count = outcome.count();
-        if count >= self.0 || outcome.buffer().is_some() && pool.of(&head.raw).available() == 0 {
-            return false;
-        }
-        self.0 -= count;
-        true
+        let is_last = outcome.buffer().is_some() && pool.of(&head.raw).available() == 0;
+        self.0 = if is_last { 0 } else { self.0.saturating_sub(outcome.count()) };
     }
 }
 
@@ -132,7 +134,8 @@ impl<S: Selector> Reactor<S> {
                 continue;
             };
             self.ends(head, slot, outcome);
-            if !room.is_left_after(head, outcome, pool) {
+            room.fill(head, outcome, pool);
+            if !room.is_left() {
                 break;
             }
         }
@@ -157,39 +160,92 @@ impl<S: Selector> Reactor<S> {
     /// Serves handles with an edge, as many as may be served ahead.
     #[inline(never)]
     fn serve_edges(&mut self, core: &mut Core) {
-        let Core { slots, handles, pool, .. } = core;
         let mut room = Room(AHEAD_BYTES);
-        while let Some(edge) = self.edges.take() {
-            let entry = handles.entry_mut(edge.index);
-            if entry.generation != edge.generation {
+        while self.results.len() < self.ahead && room.is_left() && !self.edges.is_empty() {
+            self.look_receives_up(core);
+            if self.row.is_empty() {
                 cold_path();
-                continue;
-            }
-            let Some(lane) = to_be_served(entry) else {
-                cold_path();
-                entry.notes.readiness.lanes = 0;
-                continue;
-            };
-            let slot = slots.at(entry.first(lane));
-            let head = slots.head_mut(slot);
-            let outcome = if waits(head) { self.attempt(head, entry, pool) } else { None };
-            let is_shot =
-                head.marks.contains(Marks::COMPOSITE) && outcome.is_some_and(|outcome| head.raw.goes_on_after(outcome));
-            if is_shot {
-                self.after_shot(edge, head, entry);
+                self.serve_edge(core, &mut room);
             } else {
-                self.was_served(edge, entry, lane);
-            }
-            let Some(outcome) = outcome else { continue };
-            if is_shot {
-                self.results.push(Event::more(slot, outcome));
-            } else {
-                self.ends(head, slot, outcome);
-            }
-            if self.results.len() >= self.ahead || !room.is_left_after(head, outcome, pool) {
-                break;
+                self.receive(core, &mut room);
             }
         }
+    }
+
+    /// Looks up what the first handles with an edge are to receive, up to one that has something else to do.
+    #[inline(always)]
+    fn look_receives_up(&mut self, core: &mut Core) {
+        let Core { slots, handles, pool, .. } = core;
+        for edge in self.edges.first_mut(ROW.min(self.ahead - self.results.len())) {
+            let entry = handles.entry(edge.index);
+            let lanes = entry.notes.readiness.lanes & entry.occupied();
+            if entry.generation != edge.generation || lanes != Lane::Read.bit() {
+                cold_path();
+                break;
+            }
+            let slot = slots.at(entry.first(Lane::Read));
+            let head = slots.head(slot);
+            let call = if waits(head) { RecvCall::of(slot, head, entry, pool) } else { None };
+            let Some(call) = call else {
+                cold_path();
+                break;
+            };
+            self.row.push(call);
+        }
+    }
+
+    /// Makes the receives that were looked up, as far as there is room.
+    #[inline(always)]
+    fn receive(&mut self, core: &mut Core, room: &mut Room) {
+        let Core { slots, handles, pool, .. } = core;
+        // SAFETY: they are with the backend, as are their handles; between looking them up and this nothing happens.
+        let made = unsafe { receive_in_a_row(&mut self.row, room.0) };
+        // The last one first, so that the pool gives the buffers out in the same order again.
+        self.row.drain(made..).rev().for_each(|call| call.give_back(pool));
+        for place in 0..made {
+            let call = self.row[place];
+            self.edges.take();
+            let head = slots.head_mut(call.slot);
+            let entry = handles.entry_mut(head.handle);
+            entry.notes.readiness.lanes = 0;
+            if let Some(outcome) = self.assess(head, entry, call.performed(pool)) {
+                self.ends(head, call.slot, outcome);
+                room.fill(head, outcome, pool);
+            }
+        }
+        self.row.clear();
+    }
+
+    /// Serves the first handle with an edge.
+    #[inline(never)]
+    fn serve_edge(&mut self, core: &mut Core, room: &mut Room) {
+        let Core { slots, handles, pool, .. } = core;
+        let Some(edge) = self.edges.take() else { return };
+        let entry = handles.entry_mut(edge.index);
+        if entry.generation != edge.generation {
+            return;
+        }
+        let Some(lane) = to_be_served(entry) else {
+            entry.notes.readiness.lanes = 0;
+            return;
+        };
+        let slot = slots.at(entry.first(lane));
+        let head = slots.head_mut(slot);
+        let outcome = if waits(head) { self.attempt(head, entry, pool) } else { None };
+        let is_shot =
+            head.marks.contains(Marks::COMPOSITE) && outcome.is_some_and(|outcome| head.raw.goes_on_after(outcome));
+        if is_shot {
+            self.after_shot(edge, head, entry);
+        } else {
+            self.was_served(edge, entry, lane);
+        }
+        let Some(outcome) = outcome else { return };
+        if is_shot {
+            self.results.push(Event::more(slot, outcome));
+        } else {
+            self.ends(head, slot, outcome);
+        }
+        room.fill(head, outcome, pool);
     }
 
     /// A lane was served because of the edge that was taken last: its handle goes on with the others, if there are any.

@@ -30,6 +30,7 @@ pub(crate) mod epoll;
 )]
 pub(crate) mod kqueue;
 pub(crate) mod poll;
+mod receives;
 mod sends;
 
 use super::blocking::Blocking;
@@ -49,6 +50,7 @@ use crate::poster::Inbox;
 use crate::slot::{At, Head, NONE, Note};
 use crate::sys::{Notes, Source, set_nonblocking};
 use calls::AHEAD;
+use receives::{ROW, RecvCall};
 use sends::SendCall;
 use std::hint::cold_path;
 use std::io;
@@ -144,6 +146,8 @@ pub(crate) struct Reactor<S> {
     results: Fifo<Event>,
     /// Handles with an edge, whose notes say which lanes are to be served. Each is here at most once.
     edges: Fifo<Handle>,
+    /// What the first of these are to receive; empty when no call is being made.
+    row: Vec<RecvCall>,
     /// Whose turn it was last.
     turn: Turn,
     /// How many results there are at most before the first of them is taken up.
@@ -183,6 +187,7 @@ impl<S: Selector> Reactor<S> {
             untried: Fifo::new(),
             results: Fifo::new(),
             edges: Fifo::new(),
+            row: Vec::with_capacity(ROW),
             turn: Turn::Edges,
             ahead: AHEAD,
             blocking: Blocking::new(options.threads, inbox),

@@ -1,0 +1,103 @@
+//! Receives in a row, as the sends of `sends.rs`: what each needs is looked up before the first of them, and what came of them is
+//! looked into behind the last one.
+//!
+//! On a Zen 4, CPU time as a multiple of the loop by hand (`anyport bench echo --backend epoll --rounds 9`, a program with all of
+//! these in turns):
+//!
+//! | looked up at once | 64 connections x 64 B | 1000 x 64 B | 64 x 16 KiB |
+//! | --- | --- | --- | --- |
+//! | none: each just before its call | 1.049, 0.999 | 1.017, 1.024 | 1.030, 1.057, 1.061 |
+//! | 16 | 1.031, 0.986 | 0.974, 0.985 | 1.013, 1.010, 1.027 |
+//! | 32 | 1.015, 0.974 | 0.973, 0.963 | 1.014, 1.019, 1.014 |
+//! | 64 | 0.967 | 0.978 | 1.010, 1.023 |
+
+use crate::backend::perform::{Performed, recv};
+use crate::buf::pool::Pool;
+use crate::handle::Entry;
+use crate::op::raw::{MAX_TRANSFER, RawOp};
+use crate::outcome::Outcome;
+use crate::slot::{At, Head};
+use std::hint::cold_path;
+use std::os::fd::{BorrowedFd, RawFd};
+
+/// Receives that are looked up at once.
+pub(super) const ROW: usize = 32;
+
+/// A receive on a socket.
+#[derive(Clone, Copy)]
+pub(super) struct RecvCall {
+    pub(super) slot: At,
+    fd: RawFd,
+    /// The buffer of the pool that was taken for it, if it is to have one.
+    buffer: Option<u16>,
+    buf: *mut u8,
+    len: usize,
+    /// What came of it, once it was made.
+    outcome: Outcome,
+}
+
+impl RecvCall {
+    /// The call that an operation is, if it is a single receive on a socket, and there is a buffer for it.
+    #[inline(always)]
+    pub(super) fn of(slot: At, head: &Head, entry: &Entry, pool: &Pool) -> Option<RecvCall> {
+        if !entry.kind.is_socket() {
+            cold_path();
+            return None;
+        }
+        let (buffer, (buf, len)) = match head.raw {
+            RawOp::Recv { buf, len } => (None, (buf, len.min(MAX_TRANSFER))),
+            RawOp::RecvPooled { multi: false } => {
+                let index = pool.take().ok()??;
+                (Some(index), pool.room(index))
+            }
+            _ => {
+                cold_path();
+                return None;
+            }
+        };
+        Some(RecvCall { slot, fd: entry.raw(), buffer, buf, len, outcome: Outcome::done(0) })
+    }
+
+    /// What came of it. A buffer that nothing is in goes back.
+    #[inline(always)]
+    pub(super) fn performed(self, pool: &Pool) -> Performed {
+        let short = !self.outcome.is_error() && self.outcome.count() < self.len;
+        let outcome = match self.buffer {
+            None => self.outcome,
+            Some(index) if !self.outcome.is_empty() => Outcome::in_buffer(self.outcome.count(), index),
+            Some(index) => {
+                cold_path();
+                pool.give_back(index);
+                self.outcome
+            }
+        };
+        Performed { outcome, short }
+    }
+
+    /// It is not made.
+    pub(super) fn give_back(self, pool: &Pool) {
+        if let Some(index) = self.buffer {
+            pool.give_back(index);
+        }
+    }
+}
+
+/// Makes the calls until `enough` bytes have come, and says how many it has made.
+///
+/// # Safety
+/// Each is of an operation that has been with the backend since [`RecvCall::of`], and so is its handle.
+#[inline(always)]
+pub(super) unsafe fn receive_in_a_row(calls: &mut [RecvCall], enough: usize) -> usize {
+    let mut bytes = 0;
+    for (before, call) in calls.iter_mut().enumerate() {
+        // SAFETY: the caller's: the handle's object is open, and the buffer is the operation's alone.
+        call.outcome = unsafe { recv(BorrowedFd::borrow_raw(call.fd), call.buf, call.len) };
+        if !call.outcome.is_error() {
+            bytes += call.outcome.count();
+        }
+        if bytes >= enough {
+            return before + 1;
+        }
+    }
+    calls.len()
+}
