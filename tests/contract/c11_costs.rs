@@ -624,7 +624,11 @@ fn what_is_received_ahead_is_little(backend: Backend) {
         assert!(port.wait(None).expect("wait"));
         let done = port.next().expect("a completion");
         assert!(*done.unpack::<op::RecvPooled>().expect("data") == *message);
-        conns.iter().filter(|&&(conn, _)| unread(&port, conn) == 0).count()
+        let received = conns.iter().filter(|&&(conn, _)| unread(&port, conn) == 0).count();
+        // All buffers are there for the others.
+        let held: Vec<Completion> = (1..READY.min(buffers.into())).map(|_| one(&mut port)).collect();
+        drop(held);
+        received
     };
     assert_eq!(received_ahead(128, 64), 64);
     assert_eq!(received_ahead(4, 64), 4);
