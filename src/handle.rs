@@ -2,7 +2,8 @@
 //!
 //! A [`Handle`] is a `Copy` index with a generation; the port owns the descriptor behind it. Each has
 //! a FIFO per direction ([`Lane`]), a ring linked through the slots, so that operations of one direction take
-//! effect in order, whatever the backend.
+//! effect in order, whatever the backend. Those that run side by side are in a list, to which they are added where the last
+//! one is: each touches no more than that and, when it leaves, its neighbours.
 //!
 //! Invariant: an operation on a handle is in exactly one of its lanes from `submit` until it is
 //! finished; in an ordered lane only the head may be with the backend.
@@ -81,7 +82,7 @@ impl Kind {
 pub(crate) struct Entry {
     object: Raw,
     pub(crate) generation: u32,
-    /// The first operation of each lane, or NONE.
+    /// The first operation of each lane, or NONE; of [`Lane::Free`] the last.
     lanes: [u32; LANES],
     /// One bit for each lane that has operations.
     occupied: u8,
@@ -146,18 +147,25 @@ impl Entry {
         self.object
     }
 
-    /// The first operation of a lane, or NONE.
+    /// The first operation of a lane that has an order, or NONE.
     #[inline]
     pub(crate) fn first(&self, lane: Lane) -> u32 {
+        debug_assert!(lane != Lane::Free);
         self.lanes[lane as usize]
     }
 
     /// The last operation of a lane, or NONE.
     pub(crate) fn last(&self, slots: &Slots, lane: Lane) -> u32 {
-        match self.first(lane) {
-            NONE => NONE,
-            first => slots.head(slots.at(first)).prev(),
+        match self.lanes[lane as usize] {
+            first if first != NONE && lane != Lane::Free => slots.head(slots.at(first)).prev(),
+            last => last,
         }
+    }
+
+    /// The operation before this one in its lane, or NONE.
+    pub(crate) fn before(&self, head: &Head) -> u32 {
+        let is_first = head.lane != Lane::Free && self.first(head.lane) == head.id.index();
+        if is_first { NONE } else { head.prev() }
     }
 
     /// What an operation's outcome means on this object. The system reports the failure of a connection
@@ -188,10 +196,12 @@ impl Entry {
     }
 
     /// Puts an operation, whose lane is set, at the end of it.
-    #[inline(always)]
     pub(crate) fn link(&mut self, slots: &mut Slots, slot: At) {
         let head = slots.head_mut(slot);
         let (lane, index) = (head.lane, head.id.index());
+        if lane == Lane::Free {
+            return self.link_free(slots, slot);
+        }
         let first = self.first(lane);
         if first == NONE {
             return self.link_first(head);
@@ -202,7 +212,21 @@ impl Entry {
         slots.head_mut(slots.at(last)).set_next(index);
     }
 
-    /// As `link`, into an empty lane.
+    /// As `link`, beside others.
+    #[inline(always)]
+    pub(crate) fn link_free(&mut self, slots: &mut Slots, slot: At) {
+        let last = self.lanes[Lane::Free as usize];
+        let head = slots.head_mut(slot);
+        let index = head.id.index();
+        head.link(last, NONE);
+        self.lanes[Lane::Free as usize] = index;
+        self.occupied |= Lane::Free.bit();
+        if last != NONE {
+            slots.head_mut(slots.at(last)).set_next(index);
+        }
+    }
+
+    /// As `link`, into an empty lane that has an order.
     #[inline(always)]
     pub(crate) fn link_first(&mut self, head: &mut Head) {
         let index = head.id.index();
@@ -224,6 +248,9 @@ impl Entry {
     pub(crate) fn unlink(&mut self, slots: &mut Slots, slot: At) {
         let head = slots.head(slot);
         let (lane, prev, next, index) = (head.lane, head.prev(), head.next(), head.id.index());
+        if lane == Lane::Free {
+            return self.unlink_free(slots, prev, next);
+        }
         if head.is_alone() {
             return self.empty(lane);
         }
@@ -232,6 +259,19 @@ impl Entry {
         }
         slots.head_mut(slots.at(prev)).set_next(next);
         slots.head_mut(slots.at(next)).set_prev(prev);
+    }
+
+    /// Takes the operation between these two out of those that run side by side.
+    #[inline(always)]
+    fn unlink_free(&mut self, slots: &mut Slots, prev: u32, next: u32) {
+        if prev != NONE {
+            slots.head_mut(slots.at(prev)).set_next(next);
+        }
+        match next {
+            NONE if prev == NONE => self.empty(Lane::Free),
+            NONE => self.lanes[Lane::Free as usize] = prev,
+            _ => slots.head_mut(slots.at(next)).set_prev(prev),
+        }
     }
 
     /// Takes the only operation of a lane out.

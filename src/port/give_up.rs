@@ -65,10 +65,11 @@ impl Port {
         for lane in Lane::ALL {
             let Core { slots, handles, .. } = &self.core;
             let entry = handles.entry(handle);
-            let (first, mut index) = (entry.first(lane), entry.last(slots, lane));
+            let mut index = entry.last(slots, lane);
             while index != NONE {
-                let slot = self.core.slots.at(index);
-                let before = if index == first { NONE } else { self.core.slots.head(slot).prev() };
+                let Core { slots, handles, .. } = &self.core;
+                let slot = slots.at(index);
+                let before = handles.entry(handle).before(slots.head(slot));
                 count += usize::from(self.give_up(slot));
                 index = before;
             }

@@ -77,7 +77,7 @@ impl Port {
             return self.launch_otherwise(slot);
         }
         match head.lane {
-            Lane::Free => entry.link(slots, slot),
+            Lane::Free => entry.link_free(slots, slot),
             _ => entry.link_first(head),
         }
     }
