@@ -8,6 +8,8 @@
 //! is frequent and should cost little; a backend can do without. A nop has `start_nop` alone.)
 
 pub(crate) mod blocking;
+#[cfg(unix)]
+mod destination;
 #[cfg(windows)]
 pub(crate) mod iocp;
 #[cfg(unix)]

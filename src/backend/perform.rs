@@ -4,6 +4,7 @@
 //! [`perform`] never blocks: it is called on descriptors that were made non-blocking or with
 //! `MSG_DONTWAIT`, and answers `WouldBlock`. [`perform_blocking`] may block: it runs on a pool thread.
 
+use super::destination::Destination;
 use super::quirks;
 use super::send_file::{bring, send_next};
 use crate::buf::pool::Pool;
@@ -14,10 +15,9 @@ use crate::op::raw::{Direction, MAX_TRANSFER, RawOp};
 use crate::outcome::Outcome;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::retry_on_intr;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::SendFlags;
 use std::hint::cold_path;
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, RawFd};
 
@@ -34,7 +34,7 @@ impl From<rustix::io::Result<usize>> for Outcome {
 
 /// Makes the call, again when a signal interrupts it.
 #[inline(always)]
-fn again(call: impl FnMut() -> rustix::io::Result<usize>) -> Outcome {
+pub(super) fn again(call: impl FnMut() -> rustix::io::Result<usize>) -> Outcome {
     retry_on_intr(call).into()
 }
 
@@ -53,27 +53,10 @@ pub(super) fn again_c(mut call: impl FnMut() -> isize) -> Outcome {
 }
 
 /// # Safety
-/// As for the `RawOp`s: `buf` is valid for writes of `len` bytes, and nobody else uses it.
-unsafe fn room<'a>(buf: *mut u8, len: usize) -> &'a mut [MaybeUninit<u8>] {
-    // SAFETY: the caller's; MaybeUninit needs no initialized bytes.
-    unsafe { std::slice::from_raw_parts_mut(buf.cast(), len) }
-}
-
-/// # Safety
 /// As for the `RawOp`s: `buf` is valid for reads of `len` bytes, and nobody writes to it.
 unsafe fn bytes<'a>(buf: *const u8, len: usize) -> &'a [u8] {
     // SAFETY: the caller's.
     unsafe { std::slice::from_raw_parts(buf, len.min(MAX_TRANSFER)) }
-}
-
-#[inline(always)]
-fn receive(fd: BorrowedFd<'_>, kind: Kind, buf: &mut [MaybeUninit<u8>]) -> rustix::io::Result<usize> {
-    if kind.is_socket() {
-        retry_on_intr(|| rustix::net::recv(fd, &mut *buf, RecvFlags::DONTWAIT).map(|(part, _)| part.0.len()))
-    } else {
-        cold_path();
-        retry_on_intr(|| rustix::io::read(fd, &mut *buf).map(|(part, _)| part.len()))
-    }
 }
 
 /// Receives into the buffers of a header. For one of them there is a call that takes no header, which the kernel would
@@ -131,17 +114,6 @@ fn readiness(fd: BorrowedFd<'_>, direction: Direction) -> Outcome {
     }
 }
 
-/// Receives on a socket.
-///
-/// # Safety
-/// As for the `RawOp`s: `buf` is valid for writes of `len` bytes, and nobody else uses it.
-#[inline(always)]
-pub(super) unsafe fn recv(fd: BorrowedFd<'_>, buf: *mut u8, len: usize) -> Outcome {
-    // SAFETY: the caller's.
-    let buf = unsafe { room(buf, len) };
-    again(|| rustix::net::recv(fd, &mut *buf, RecvFlags::DONTWAIT).map(|(part, _)| part.0.len()))
-}
-
 /// Sends from a lent buffer on a socket.
 ///
 /// # Safety
@@ -190,40 +162,8 @@ pub(crate) struct Performed {
     pub(crate) short: bool,
 }
 
-impl Performed {
-    #[inline(always)]
-    fn of(result: rustix::io::Result<usize>, room: usize) -> Performed {
-        Performed { outcome: result.into(), short: result.is_ok_and(|n| n < room) }
-    }
-}
-
-/// Receives into a buffer of the pool, which is taken only if something is there.
-#[inline(always)]
-fn receive_pooled(fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Performed {
-    let index = match pool.take() {
-        Ok(Some(index)) => index,
-        Ok(None) => {
-            cold_path();
-            return Performed { outcome: Outcome::error(error::NO_BUFFER), short: false };
-        }
-        Err(error) => {
-            cold_path();
-            return Performed { outcome: error.into(), short: false };
-        }
-    };
-    let (address, size) = pool.room(index);
-    // SAFETY: the pool has just given this buffer out, to nobody but this call.
-    match receive(fd, kind, unsafe { room(address, size) }) {
-        Ok(n) if n > 0 => Performed { outcome: Outcome::in_buffer(n, index), short: n < size },
-        nothing => {
-            cold_path();
-            pool.give_back(index);
-            Performed::of(nothing, size)
-        }
-    }
-}
-
-/// The same with the sender's name. A datagram keeps its buffer though it is empty if `keeps` says so.
+/// Receives into a buffer of the pool, with the sender's name. A datagram keeps its buffer though it is empty if `keeps`
+/// says so.
 fn receive_from(
     fd: BorrowedFd<'_>,
     pool: &Pool,
@@ -272,11 +212,14 @@ pub(super) fn is_datagram(fd: BorrowedFd<'_>, kind: Kind, sender: &Sender) -> bo
 pub(crate) fn perform(raw: &mut RawOp, fd: BorrowedFd<'_>, kind: Kind, pool: &Pool) -> Performed {
     match *raw {
         RawOp::Recv { buf, len } => {
-            let len = len.min(MAX_TRANSFER);
             // SAFETY: as said in `perform_seldom`.
-            Performed::of(receive(fd, kind, unsafe { room(buf, len) }), len)
+            unsafe { Destination::lent(buf, len).receive(fd, kind, pool) }
         }
-        RawOp::RecvPooled { .. } => receive_pooled(fd, kind, pool),
+        RawOp::RecvPooled { .. } => match Destination::taken(pool) {
+            // SAFETY: nothing was lent.
+            Ok(buffer) => unsafe { buffer.receive(fd, kind, pool) },
+            Err(outcome) => Performed { outcome, short: false },
+        },
         RawOp::Send { buf, len, .. } if kind.is_socket() => {
             // SAFETY: as said in `perform_seldom`.
             let outcome = unsafe { send(fd, buf, len) };

@@ -14,10 +14,11 @@
 //! At 1000 connections this is not settled: two programs in turns, one from before this and one with it, had 1.018, 0.986, 1.017,
 //! 1.030, 1.020 and 1.012, 1.028, 1.007, 1.055, 1.071 there.
 
-use crate::backend::perform::{Performed, recv};
+use crate::backend::destination::Destination;
+use crate::backend::perform::Performed;
 use crate::buf::pool::Pool;
 use crate::handle::Entry;
-use crate::op::raw::{MAX_TRANSFER, RawOp};
+use crate::op::raw::RawOp;
 use crate::outcome::Outcome;
 use crate::slot::{At, Head};
 use std::hint::cold_path;
@@ -31,10 +32,7 @@ pub(super) const ROW: usize = 32;
 pub(super) struct RecvCall {
     pub(super) slot: At,
     fd: RawFd,
-    /// The buffer of the pool that was taken for it, if it is to have one.
-    buffer: Option<u16>,
-    buf: *mut u8,
-    len: usize,
+    to: Destination,
     /// What came of it, once it was made.
     outcome: Outcome,
 }
@@ -47,41 +45,26 @@ impl RecvCall {
             cold_path();
             return None;
         }
-        let (buffer, (buf, len)) = match head.raw {
-            RawOp::Recv { buf, len } => (None, (buf, len.min(MAX_TRANSFER))),
-            RawOp::RecvPooled { multi: false } => {
-                let index = pool.take().ok()??;
-                (Some(index), pool.room(index))
-            }
+        let to = match head.raw {
+            RawOp::Recv { buf, len } => Destination::lent(buf, len),
+            RawOp::RecvPooled { multi: false } => Destination::taken(pool).ok()?,
             _ => {
                 cold_path();
                 return None;
             }
         };
-        Some(RecvCall { slot, fd: entry.raw(), buffer, buf, len, outcome: Outcome::done(0) })
+        Some(RecvCall { slot, fd: entry.raw(), to, outcome: Outcome::done(0) })
     }
 
-    /// What came of it. A buffer that nothing is in goes back.
+    /// What came of it.
     #[inline(always)]
     pub(super) fn performed(self, pool: &Pool) -> Performed {
-        let short = !self.outcome.is_error() && self.outcome.count() < self.len;
-        let outcome = match self.buffer {
-            None => self.outcome,
-            Some(index) if !self.outcome.is_empty() => Outcome::in_buffer(self.outcome.count(), index),
-            Some(index) => {
-                cold_path();
-                pool.give_back(index);
-                self.outcome
-            }
-        };
-        Performed { outcome, short }
+        self.to.performed(self.outcome, pool)
     }
 
     /// It is not made.
     pub(super) fn give_back(self, pool: &Pool) {
-        if let Some(index) = self.buffer {
-            pool.give_back(index);
-        }
+        self.to.give_back(pool);
     }
 }
 
@@ -94,7 +77,7 @@ pub(super) unsafe fn receive_in_a_row(calls: &mut [RecvCall], enough: usize) -> 
     let mut bytes = 0;
     for (before, call) in calls.iter_mut().enumerate() {
         // SAFETY: the caller's: the handle's object is open, and the buffer is the operation's alone.
-        call.outcome = unsafe { recv(BorrowedFd::borrow_raw(call.fd), call.buf, call.len) };
+        call.outcome = unsafe { call.to.recv(BorrowedFd::borrow_raw(call.fd)) };
         if !call.outcome.is_error() {
             bytes += call.outcome.count();
         }
