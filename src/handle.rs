@@ -405,3 +405,37 @@ impl Drop for Handles {
 
 #[cfg(all(test, unix))]
 const _: () = assert!(size_of::<Entry>() == 64, "an entry is part of what an idle connection costs");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_has_what_was_linked_and_has_not_left_in_its_order() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for lane in Lane::ALL {
+            let (mut slots, mut entry, mut expected) = (Slots::new(7), Entry::free(7, NONE), Vec::new());
+            for _ in 0..2000 {
+                if random.u8(..) % 2 == 0 && expected.len() < 8 {
+                    let slot = slots.allocate();
+                    slots.head_mut(slot).lane = lane;
+                    entry.link(&mut slots, slot);
+                    expected.push(slot);
+                } else if !expected.is_empty() {
+                    let slot = expected.remove(random.usize(..expected.len()));
+                    entry.unlink(&mut slots, slot);
+                    slots.release(slot);
+                }
+                let (mut found, mut index) = (Vec::new(), entry.last(&slots, lane));
+                while index != NONE {
+                    let slot = slots.at(index);
+                    found.push(slot);
+                    index = entry.before(slots.head(slot));
+                }
+                assert!(found.iter().eq(expected.iter().rev()), "{lane:?}");
+                assert_eq!(entry.is_idle(), expected.is_empty());
+            }
+            expected.into_iter().for_each(|slot| slots.release(slot));
+        }
+    }
+}
