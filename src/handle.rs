@@ -416,7 +416,7 @@ mod tests {
         for lane in Lane::ALL {
             let (mut slots, mut entry, mut expected) = (Slots::new(7), Entry::free(7, NONE), Vec::new());
             for _ in 0..2000 {
-                if random.u8(..) % 2 == 0 && expected.len() < 8 {
+                if random.bool() && expected.len() < 8 {
                     let slot = slots.allocate();
                     slots.head_mut(slot).lane = lane;
                     entry.link(&mut slots, slot);
