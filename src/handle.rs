@@ -212,7 +212,8 @@ impl Entry {
         slots.head_mut(slots.at(last)).set_next(index);
     }
 
-    /// As `link`, beside others.
+    /// As `link`, beside others. (`anyport bench file --backend io_uring` on a Zen 4, times the loop by hand, two programs in
+    /// turns: 0.974, 0.977, 0.975, 0.982, 0.978 with a ring like the others', 0.987, 0.982, 0.981, 0.980, 0.983 this way.)
     #[inline(always)]
     pub(crate) fn link_free(&mut self, slots: &mut Slots, slot: At) {
         let last = self.lanes[Lane::Free as usize];
