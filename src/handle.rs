@@ -213,7 +213,8 @@ impl Entry {
     }
 
     /// As `link`, beside others. (`anyport bench file --backend io_uring` on a Zen 4, times the loop by hand, two programs in
-    /// turns: 0.974, 0.977, 0.975, 0.982, 0.978 with a ring like the others', 0.987, 0.982, 0.981, 0.980, 0.983 this way.)
+    /// turns, whose layout may have a part in it: 0.974, 0.977, 0.975, 0.982, 0.978 with a ring like the others', 0.987, 0.982,
+    /// 0.981, 0.980, 0.983 this way. A later program of this way: 0.989, 0.983, 0.969, 0.978, 0.984.)
     #[inline(always)]
     pub(crate) fn link_free(&mut self, slots: &mut Slots, slot: At) {
         let last = self.lanes[Lane::Free as usize];

@@ -166,28 +166,28 @@ const _: () = assert!(std::mem::offset_of!(Head, raw) < 64, "what each operation
 
 /// What a slot is linked with.
 union Links {
-    /// The one before it in its lane (before the first is the last) and the one behind it.
+    /// The one before it in its lane and the one behind it. Before the first is the last; of those that run side by side, NONE.
     lane: [u32; 2],
     /// The next of the free ones.
     free: Option<At>,
 }
 
 impl Head {
-    /// The one before it in its lane; before the first is the last.
+    /// The one before it in its lane: see `Links`.
     #[inline(always)]
     pub(crate) fn prev(&self) -> u32 {
         // SAFETY: numbers, whatever they were written as; and all of them were.
         unsafe { self.links.lane[0] }
     }
 
-    /// The one behind it in its lane; behind the last is the first.
+    /// The one behind it in its lane: see `Links`.
     #[inline(always)]
     pub(crate) fn next(&self) -> u32 {
         // SAFETY: as for `prev`.
         unsafe { self.links.lane[1] }
     }
 
-    /// No other is in its lane.
+    /// No other is in its lane, which has an order.
     #[inline(always)]
     pub(crate) fn is_alone(&self) -> bool {
         self.next() == self.id.index()

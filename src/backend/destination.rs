@@ -20,6 +20,22 @@ pub(super) struct Destination {
     len: usize,
 }
 
+/// Takes a buffer of the pool; or says what a receive comes to without one: an empty pool is `ENOBUFS`.
+#[inline(always)]
+pub(super) fn take(pool: &Pool) -> Result<u16, Outcome> {
+    match pool.take() {
+        Ok(Some(index)) => Ok(index),
+        Ok(None) => {
+            cold_path();
+            Err(Outcome::error(error::NO_BUFFER))
+        }
+        Err(error) => {
+            cold_path();
+            Err(error.into())
+        }
+    }
+}
+
 impl Destination {
     /// The lent memory of a `RawOp`.
     #[inline(always)]
@@ -27,23 +43,12 @@ impl Destination {
         Destination { buffer: None, buf, len: len.min(MAX_TRANSFER) }
     }
 
-    /// A buffer of the pool; or what the receive comes to without one: an empty pool is `ENOBUFS`.
+    /// A buffer of the pool; or what the receive comes to without one.
     #[inline(always)]
     pub(super) fn taken(pool: &Pool) -> Result<Destination, Outcome> {
-        match pool.take() {
-            Ok(Some(index)) => {
-                let (buf, len) = pool.room(index);
-                Ok(Destination { buffer: Some(index), buf, len })
-            }
-            Ok(None) => {
-                cold_path();
-                Err(Outcome::error(error::NO_BUFFER))
-            }
-            Err(error) => {
-                cold_path();
-                Err(error.into())
-            }
-        }
+        let index = take(pool)?;
+        let (buf, len) = pool.room(index);
+        Ok(Destination { buffer: Some(index), buf, len })
     }
 
     /// Receives, and says what that came to.

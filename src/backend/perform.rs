@@ -4,12 +4,11 @@
 //! [`perform`] never blocks: it is called on descriptors that were made non-blocking or with
 //! `MSG_DONTWAIT`, and answers `WouldBlock`. [`perform_blocking`] may block: it runs on a pool thread.
 
-use super::destination::Destination;
+use super::destination::{Destination, take};
 use super::quirks;
 use super::send_file::{bring, send_next};
 use crate::buf::pool::Pool;
 use crate::buf::sender::Sender;
-use crate::error;
 use crate::handle::Kind;
 use crate::op::raw::{Direction, MAX_TRANSFER, RawOp};
 use crate::outcome::Outcome;
@@ -170,10 +169,9 @@ fn receive_from(
     name: impl FnOnce(u16) -> (*mut libc::sockaddr, *mut libc::socklen_t),
     keeps: impl FnOnce(u16) -> bool,
 ) -> Outcome {
-    let index = match pool.take() {
-        Ok(Some(index)) => index,
-        Ok(None) => return Outcome::error(error::NO_BUFFER),
-        Err(error) => return error.into(),
+    let index = match take(pool) {
+        Ok(index) => index,
+        Err(outcome) => return outcome,
     };
     let (address, size) = pool.room(index);
     let (name, len) = name(index);

@@ -63,9 +63,7 @@ impl Port {
     pub(super) fn give_up_all(&mut self, handle: u32) -> usize {
         let mut count = 0;
         for lane in Lane::ALL {
-            let Core { slots, handles, .. } = &self.core;
-            let entry = handles.entry(handle);
-            let mut index = entry.last(slots, lane);
+            let mut index = self.core.handles.entry(handle).last(&self.core.slots, lane);
             while index != NONE {
                 let Core { slots, handles, .. } = &self.core;
                 let slot = slots.at(index);

@@ -13,7 +13,7 @@
 //!
 //! At 1000 connections runs lie that far apart: another day, with none and with 32 in turns, it was 1.013 and 1.030, 1.074 and
 //! 1.053, 1.049 and 1.031, 1.028 and 0.999, 1.060 and 1.046. Two programs in turns, one from before this and one with it, tell
-//! nothing there: they lay 0.02 apart, and so did others that differ in a number only.
+//! nothing there: they lay 0.02 apart, and so did two with an `AHEAD` of 64 and of 24, which in one program are alike.
 
 use crate::backend::destination::Destination;
 use crate::backend::perform::Performed;
