@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyport::buf::PoolBuf;
+use anyport::error::is_cancelled;
 use anyport::op::{self, Operation};
 use anyport::{Backend, Completion, Handle, OpId, Port, Token};
 use socket2::SockAddr;
@@ -51,6 +52,8 @@ pub(crate) fn tests() -> Vec<Case> {
             a_flood_of_datagrams_costs_a_recv_each,
             a_full_batch_costs_one_wait,
             what_is_submitted_together_is_called_together,
+            what_is_sent_is_under_way_before_anything_is_received,
+            a_receive_that_is_given_up_at_once_costs_one_wait,
             a_look_tries_all_that_was_submitted,
             a_file_costs_a_look_and_a_call_to_send_it,
             a_timed_wait_costs_one_system_call,
@@ -884,6 +887,51 @@ fn what_is_submitted_together_is_called_together(backend: Backend) {
         let mut bytes = [0; 8];
         peer.read_exact(&mut bytes).expect("read");
         assert_eq!(&bytes, b"together");
+    }
+}
+
+/// Of what is submitted together: a peer can see to its answer while others' messages are received.
+fn what_is_sent_is_under_way_before_anything_is_received(backend: Backend) {
+    if backend == Backend::Iocp {
+        skip_elsewhere("Windows makes each call when it is submitted");
+    }
+    let mut port = port(backend);
+    let (near, mut far): (Vec<_>, Vec<_>) = (0..CONNECTIONS)
+        .map(|_| {
+            let (here, there) = tcp_pair();
+            (port.attach(here).expect("attach"), there)
+        })
+        .unzip();
+    far.iter_mut().for_each(|peer| peer.write_all(b"question").expect("write"));
+    until_arrived(&port, &near);
+    for (token, &handle) in near.iter().enumerate() {
+        port.submit(op::RecvPooled::new(handle), Token(token as u64));
+        port.submit(op::Send::new(handle, "answer"), Token(token as u64));
+    }
+    let done = drive(&mut port, 2 * CONNECTIONS);
+    let (sent, received) = done.split_at(CONNECTIONS);
+    assert!(sent.iter().all(|done| done.is::<op::Send<&str>>()), "{sent:?}");
+    assert!(received.iter().all(|done| done.is::<op::RecvPooled>()), "{received:?}");
+    for part in [sent, received] {
+        assert!(part.iter().map(Completion::token).eq((0..CONNECTIONS as u64).map(Token)), "{part:?}");
+    }
+}
+
+/// The cancel comes behind what it names, so that it finds it.
+fn a_receive_that_is_given_up_at_once_costs_one_wait(backend: Backend) {
+    let mut port = port(backend);
+    let (here, _there) = tcp_pair();
+    let conn = port.attach(here).expect("attach");
+    for round in 0..3 {
+        let (calls, done) = count(|| {
+            let id = port.submit(op::RecvPooled::new(conn), Token(round));
+            assert!(port.cancel(id));
+            one(&mut port)
+        });
+        let calls = without_libkqueue(backend, calls);
+        assert_eq!(done.token(), Token(round));
+        assert!(is_cancelled(&done.unpack::<op::RecvPooled>().expect_err("given up")));
+        assert!(calls.of_any(WAITS) <= 1, "{calls}");
     }
 }
 

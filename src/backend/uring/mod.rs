@@ -1,7 +1,7 @@
 //! Linux' completion rings, io_uring(7): the fast path.
 //!
 //! An operation becomes one submission entry (`entry.rs` is the table) whose user data is its slot.
-//! Entries are handed over by the next wait, all with one `io_uring_enter`; completions are read from
+//! Entries are handed over by the next wait, all with one `io_uring_enter` (`submit.rs`); completions are read from
 //! the shared ring one by one by [`Uring::advance`]. What this kernel's ring cannot do is carried
 //! otherwise, per operation ([`Plan`]): polled by the ring and then performed, called directly, or
 //! given to the blocking pool.
@@ -10,12 +10,13 @@
 //! stays behind the operation that it names; and the kernel keeps completions that do not fit
 //! (`IORING_FEAT_NODROP`, required).
 //!
-//! Invariants: a started operation has exactly one entry with the kernel or in `backlog`, or is with
+//! Invariants: a started operation has exactly one entry with the kernel, in `receives` or in `backlog`, or is with
 //! the blocking pool. While something is in `backlog`, the submission queue is full.
 
 mod entry;
 mod pool_ring;
 mod probe;
+mod submit;
 
 use super::blocking::Blocking;
 use super::perform::{close, is_datagram, perform};
@@ -27,16 +28,15 @@ use crate::core::{Core, Event};
 use crate::error;
 use crate::explain::{Carrier, Feature};
 use crate::handle::{self, Kind};
-use crate::op::raw::{Direction, RawOp};
+use crate::op::raw::{Direction, Lane, RawOp};
 use crate::outcome::Outcome;
 use crate::poster::Inbox;
 use crate::slot::{At, Head, NONE, Note, State, TAGS};
 use crate::sys::{Notes, Source, Waker, set_nonblocking, without_blocking};
 use io_uring::squeue::Entry;
-use io_uring::{EnterFlags, IoUring, cqueue, opcode, types};
+use io_uring::{IoUring, cqueue, opcode, types};
 use pool_ring::{NAMED, PoolRing};
 use probe::Probe;
-use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::hint::cold_path;
 use std::io;
@@ -59,11 +59,6 @@ const ERESTARTSYS: i32 = 512;
 /// does so again at once.
 const HALF_CLOSED: i32 = libc::POLLRDHUP as i32;
 
-/// Pieces of the work that it has put off (an operation to be tried again because data came, say) that the kernel does in one enter: 20
-/// each of the two times it looks, or as many as completions are waited for if that is more (`IO_LOCAL_TW_DEFAULT_MAX` in its
-/// io_uring/io_uring.c, since Linux 6.13).
-const PIECES: u32 = 2 * 20;
-
 /// A completion of the ring's: user data, result and flags.
 type Answer = (u64, i32, u32);
 
@@ -82,6 +77,8 @@ pub(super) enum Plan {
 pub(crate) struct Uring {
     ring: IoUring,
     probe: Probe,
+    /// Entries that take something in, in order, until the next wait.
+    receives: Vec<Entry>,
     /// Entries that did not fit, in order.
     backlog: VecDeque<Entry>,
     /// Slots whose cancel found nothing; it is repeated by the next wait.
@@ -103,6 +100,7 @@ impl Uring {
         let mut uring = Uring {
             ring,
             probe,
+            receives: Vec::new(),
             backlog: VecDeque::new(),
             unfound: Vec::new(),
             blocking: Blocking::new(options.threads, inbox),
@@ -123,100 +121,6 @@ impl Uring {
         let fd = types::Fd(self.inbox.waker().fd().as_raw_fd());
         let poll = opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(self.probe.multishot_poll);
         self.push(poll.build().user_data(WAKER));
-    }
-
-    /// Queues an entry; full rings only delay it.
-    #[inline]
-    fn push(&mut self, entry: Entry) {
-        if !self.try_push(|| &entry) {
-            self.push_slowly(entry);
-        }
-    }
-
-    /// An entry that is built here is written where it is to be: built before, it would be kept in memory while the ends of
-    /// the queue are looked at, which are shared with the kernel.
-    #[inline]
-    fn try_push<E: Borrow<Entry>>(&mut self, build: impl FnOnce() -> E) -> bool {
-        let mut queue = self.ring.submission();
-        // SAFETY: what the entry points to stays in place until its completion: payloads and scratch
-        // by the slots' list of states, all else is static.
-        unsafe { queue.push(build().borrow()).is_ok() }
-    }
-
-    #[cold]
-    fn push_slowly(&mut self, entry: Entry) {
-        self.backlog.push_back(entry);
-        // An error (a full completion ring, no memory) leaves the entries where they are, for the next
-        // wait, which reports what does not pass.
-        let _ = self.enter(Some(Duration::ZERO), false);
-    }
-
-    #[cold]
-    fn flush_backlog(&mut self) {
-        while let Some(entry) = self.backlog.front() {
-            // SAFETY: as for `try_push`.
-            if unsafe { self.ring.submission().push(entry).is_err() } {
-                break;
-            }
-            self.backlog.pop_front();
-        }
-    }
-
-    /// One io_uring_enter(2): hands entries over and, with `reap`, waits for a completion, at most
-    /// `timeout`, and has the kernel run its deferred work.
-    fn enter(&mut self, timeout: Option<Duration>, reap: bool) -> io::Result<()> {
-        let (to_submit, taskrun, overflow) = {
-            let queue = self.ring.submission();
-            (queue.len() as u32, queue.taskrun(), queue.cq_overflow())
-        };
-        let idle = timeout == Some(Duration::ZERO);
-        let mut flags = EnterFlags::empty();
-        if reap || overflow {
-            // Without the flag nobody tells whether deferred work is there: look.
-            if idle && to_submit == 0 && !taskrun && !overflow && self.probe.taskrun_flag {
-                return Ok(());
-            }
-            flags |= EnterFlags::GETEVENTS;
-        }
-        // What was put off would be overtaken again and again by what completes as soon as it is handed over. Waiting for more
-        // completions has the kernel do more of it: for half as many as there are entries, because in usual traffic half of these,
-        // the sends, complete at once. If there are fewer all the same, no time is lost on them.
-        let half = to_submit / 2;
-        let (want, time) = if reap && taskrun && half >= PIECES {
-            (half, Some(types::Timespec::new()))
-        } else {
-            (u32::from(reap && !idle), timeout.filter(|time| !time.is_zero()).map(timespec))
-        };
-        let mut args = types::SubmitArgs::new();
-        if let Some(time) = &time {
-            args = args.timespec(time);
-            flags |= EnterFlags::EXT_ARG;
-        }
-        if want > 0 && self.probe.no_iowait {
-            flags |= EnterFlags::NO_IOWAIT;
-        }
-        let submitter = self.ring.submitter();
-        // SAFETY: the arguments live in this frame, and the flags fit them: EXT_ARG with its
-        // structure, else no argument.
-        let result = unsafe {
-            if time.is_some() {
-                submitter.enter(to_submit, want, flags.bits(), Some(&args))
-            } else {
-                submitter.enter::<libc::sigset_t>(to_submit, want, flags.bits(), None)
-            }
-        };
-        if !self.backlog.is_empty() {
-            self.flush_backlog();
-        }
-        match result {
-            Ok(_) => Ok(()),
-            Err(error) => match error.raw_os_error() {
-                // The time is up; a signal; completions must be taken up first, or memory is short:
-                // whatever was not handed over stays queued for the next time.
-                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
-                _ => Err(error),
-            },
-        }
     }
 
     /// How an operation on an object of this kind is carried.
@@ -314,7 +218,10 @@ impl Uring {
         }
         let mut entry = entry::build(raw, fd, kind, &self.probe, pool, &raw const *self.named);
         entry.set_user_data(slot.to_data());
-        self.push(entry);
+        match head.lane {
+            Lane::Read => self.push_receive(entry),
+            _ => self.push(entry),
+        }
         true
     }
 
@@ -404,6 +311,8 @@ impl Uring {
     }
 
     fn push_cancel(&mut self, slot: At, polled: bool) {
+        // The one that it names may be among these.
+        self.push_receives();
         let slot = slot.to_data();
         let named = if polled { POLL | slot } else { slot };
         self.push(opcode::AsyncCancel::new(named).build().user_data(CANCEL | slot));
@@ -420,6 +329,7 @@ impl Uring {
                 self.push_cancel(slot, head.note == Note::Polled);
             }
         }
+        self.push_receives();
         let timeout = if self.backlog.is_empty() { timeout } else { Some(Duration::ZERO) };
         self.enter(timeout, true)
     }
@@ -602,7 +512,10 @@ impl Uring {
     }
 
     pub(crate) fn has_unsubmitted(&mut self) -> bool {
-        !self.backlog.is_empty() || !self.unfound.is_empty() || !self.ring.submission().is_empty()
+        !self.receives.is_empty()
+            || !self.backlog.is_empty()
+            || !self.unfound.is_empty()
+            || !self.ring.submission().is_empty()
     }
 
     /// The ring; or, where its work waits for the next enter (of which nobody hears who polls the ring), an eventfd that
@@ -703,12 +616,6 @@ fn picked_named(core: &Core, slot: At, index: u16, result: i32) -> Outcome {
     }
     pool.give_back(index);
     if result >= 0 { Outcome::done(0) } else { Outcome::error(-result) }
-}
-
-fn timespec(time: Duration) -> types::Timespec {
-    // A time that does not fit is longer than anybody waits.
-    let seconds = time.as_secs().min(i64::MAX as u64);
-    types::Timespec::new().sec(seconds).nsec(time.subsec_nanos())
 }
 
 /// What a multishot receive reads of a header.
