@@ -59,9 +59,9 @@ impl Epoll {
         let mut waiter = only_waiter(&self.waiter)?;
         let mut woken = Woken::Done;
         for event in waiter.wait(&self.epoll, room, timeout)? {
-            match event.u64 as usize {
+            match event.data.u64() as usize {
                 NOTIFY => woken = Woken::Called,
-                key => events.push(Event::new(key, readiness(event.events as i32))),
+                key => events.push(Event::new(key, readiness(event.flags))),
             }
         }
         Ok(woken)
@@ -112,12 +112,12 @@ fn flags(interest: Interest, mode: Mode) -> EventFlags {
 }
 
 #[inline]
-fn readiness(flags: i32) -> Readiness {
-    let tells = |flag: i32, readiness: Readiness| if flags & flag == 0 { Readiness::empty() } else { readiness };
-    tells(libc::EPOLLIN, Readiness::READABLE)
-        | tells(libc::EPOLLOUT, Readiness::WRITABLE)
-        | tells(libc::EPOLLPRI, Readiness::PRIORITY)
-        | tells(libc::EPOLLRDHUP, Readiness::PEER_ENDED)
-        | tells(libc::EPOLLHUP, Readiness::HANG_UP)
-        | tells(libc::EPOLLERR, Readiness::FAILED)
+fn readiness(flags: EventFlags) -> Readiness {
+    let tells = |flag, readiness| if flags.contains(flag) { readiness } else { Readiness::empty() };
+    tells(EventFlags::IN, Readiness::READABLE)
+        | tells(EventFlags::OUT, Readiness::WRITABLE)
+        | tells(EventFlags::PRI, Readiness::PRIORITY)
+        | tells(EventFlags::RDHUP, Readiness::PEER_ENDED)
+        | tells(EventFlags::HUP, Readiness::HANG_UP)
+        | tells(EventFlags::ERR, Readiness::FAILED)
 }

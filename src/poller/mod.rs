@@ -282,7 +282,7 @@ impl Poller {
     /// events into `events` in place of what it held. Says how many there are: 0 when the time is up or the poller was
     /// [notified](Poller::notify).
     ///
-    /// One system call: epoll_wait(2) or epoll_pwait2(2), ppoll(2), kevent(2), `GetQueuedCompletionStatusEx`. A signal
+    /// One system call: epoll_pwait(2) or epoll_pwait2(2), ppoll(2), kevent(2), `GetQueuedCompletionStatusEx`. A signal
     /// does not end it.
     ///
     /// # Errors

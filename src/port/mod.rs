@@ -325,7 +325,7 @@ impl Port {
     /// Blocks until something has completed, at most `timeout` (`None`: as long as it takes, and
     /// 0 only looks). True: [`next`](Port::next) has something. False: the time is up.
     ///
-    /// It is one call of the system's: io_uring_enter(2), epoll_wait(2) (epoll_pwait2(2) with a time-out
+    /// It is one call of the system's: io_uring_enter(2), epoll_pwait(2) (epoll_pwait2(2) with a time-out
     /// that is not whole milliseconds), kevent(2), poll(2) - and on a readiness queue the calls that
     /// readiness makes possible. A signal does not end it; post from the handler's thread.
     ///

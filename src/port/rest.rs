@@ -42,7 +42,23 @@ impl Port {
 
     /// Serves timers, deadlines, resting operations, those that wait for a buffer or their turn. Returns the
     /// time, where it was asked for.
+    #[inline(always)]
     pub(super) fn serve_time_and_buffers(&mut self) -> Option<u64> {
+        if self.starved.is_idle() && self.yielding.is_empty() && !self.waits_for_a_time() {
+            return None;
+        }
+        self.serve_all()
+    }
+
+    /// True when there is a timer, a deadline or a resting operation.
+    #[inline(always)]
+    fn waits_for_a_time(&self) -> bool {
+        !self.wheel.is_empty() || !self.parked.is_empty()
+    }
+
+    /// The rest of that, when there is something to be served, or may be.
+    #[inline(never)]
+    fn serve_all(&mut self) -> Option<u64> {
         // As many as there are buffers; who then finds nothing to receive leaves his to the next.
         for _ in 0..self.core.pool.available() {
             let Some(id) = self.starved.plain.next() else { break };
@@ -58,7 +74,7 @@ impl Port {
             let Some(id) = self.yielding.pop_front() else { break };
             self.resume(id);
         }
-        if self.wheel.is_empty() && self.parked.is_empty() {
+        if !self.waits_for_a_time() {
             return None;
         }
         let now = self.clock.now();
@@ -89,13 +105,20 @@ impl Port {
         self.run_starts();
     }
 
+    /// When a timer, a deadline or a resting operation is to be served next.
+    #[inline(never)]
+    fn next_time(&mut self) -> Option<u64> {
+        let retry = self.parked.front().map(|&(time, _)| time);
+        self.wheel.next_wake().into_iter().chain(retry).min()
+    }
+
     /// How long the port may sleep: until `end`, the next deadline or the next retry.
     pub(super) fn until(&mut self, now: Option<u64>, end: Option<u64>) -> Option<Duration> {
         if !self.yielding.is_empty() {
             return Some(Duration::ZERO);
         }
-        let retry = self.parked.front().map(|&(time, _)| time);
-        let wake = [end, self.wheel.next_wake(), retry].into_iter().flatten().min()?;
+        let own = if self.waits_for_a_time() { self.next_time() } else { None };
+        let wake = own.into_iter().chain(end).min()?;
         let now = now.unwrap_or_else(|| self.clock.now());
         Some(Duration::from_nanos(wake.saturating_sub(now)))
     }

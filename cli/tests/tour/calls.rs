@@ -54,10 +54,10 @@ fn epoll_is_told_about_once_and_asked_before_each_receive() {
     assert_eq!(names(&wait[..2]), ["recvfrom", "epoll_ctl"], "{wait:?}");
     assert!(wait[0].contains("4096 bytes, DONTWAIT) = EAGAIN"), "{wait:?}");
     assert!(wait[1].contains("<epoll>, ADD, ") && wait[1].contains("<socket>, IN|OUT|PRI|RDHUP|ET) = 0"), "{wait:?}");
-    assert_fetched_after("epoll_wait", wait);
+    assert_fetched_after("epoll_pwait", wait);
     assert!(wait[wait.len() - 2].contains("IN"), "{wait:?}");
     assert_eq!(back.len(), 0, "{back:?}");
-    assert_fetched_after("epoll_wait", again);
+    assert_fetched_after("epoll_pwait", again);
     assert_eq!(again.len(), 2, "no epoll_ctl in steady state: {again:?}");
 }
 

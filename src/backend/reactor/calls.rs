@@ -81,16 +81,17 @@ impl<S: Selector> Reactor<S> {
     fn make_calls(&mut self, core: &mut Core) {
         while self.results.is_empty() {
             self.turn = match self.turn {
-                Turn::Edges => Turn::Sends,
-                Turn::Sends => Turn::Others,
-                Turn::Others => Turn::Edges,
+                Turn::Edges if !self.sends.is_empty() => Turn::Sends,
+                Turn::Edges | Turn::Sends if !self.untried.is_empty() => Turn::Others,
+                _ if !self.edges.is_empty() => Turn::Edges,
+                _ if !self.sends.is_empty() => Turn::Sends,
+                _ if !self.untried.is_empty() => Turn::Others,
+                _ => return,
             };
             match self.turn {
-                Turn::Sends if !self.sends.is_empty() => self.send(core),
-                Turn::Others if !self.untried.is_empty() => self.try_others(core),
-                Turn::Edges if !self.edges.is_empty() => self.serve_edges(core),
-                _ if !self.has_untried() && self.edges.is_empty() => return,
-                _ => {}
+                Turn::Sends => self.send(core),
+                Turn::Others => self.try_others(core),
+                Turn::Edges => self.serve_edges(core),
             }
         }
     }

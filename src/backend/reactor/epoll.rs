@@ -32,7 +32,7 @@ fn data(handle: u32, generation: u32) -> EventData {
 }
 
 impl Selector for Epoll {
-    const CALL: &'static str = "epoll_wait, epoll_pwait2";
+    const CALL: &'static str = "epoll_pwait, epoll_pwait2";
 
     fn new(events: usize, inbox: &Arc<Inbox>) -> io::Result<Epoll> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
@@ -67,19 +67,19 @@ impl Selector for Epoll {
             events => events?,
         };
         for event in events {
-            if event.u64 == WAKER {
+            let data = event.data.u64();
+            if data == WAKER {
                 continue;
             }
-            let flags = event.events as i32;
-            let special = flags & (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR | libc::EPOLLPRI) != 0;
+            let flags = event.flags;
+            let ends = flags.intersects(EventFlags::HUP | EventFlags::ERR);
             report(Report {
-                handle: event.u64 as u32,
-                generation: (event.u64 >> 32) as u32,
+                handle: data as u32,
+                generation: (data >> 32) as u32,
                 // After a hang-up or an error a call in either direction returns at once.
-                readable: flags & (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLPRI) != 0
-                    || flags & (libc::EPOLLHUP | libc::EPOLLERR) != 0,
-                writable: flags & (libc::EPOLLOUT | libc::EPOLLHUP | libc::EPOLLERR) != 0,
-                special,
+                readable: ends || flags.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::PRI),
+                writable: ends || flags.intersects(EventFlags::OUT),
+                special: ends || flags.intersects(EventFlags::RDHUP | EventFlags::PRI),
             });
         }
         Ok(())

@@ -1,15 +1,22 @@
 //! Waiting on an epoll(7) instance, to the nanosecond where the kernel can: one call a wait, and no timerfd.
 
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, Event};
+use rustix::io::Errno;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 /// The room that events are written to, and what the kernel is known to lack.
 pub(crate) struct Waiter {
-    events: Vec<libc::epoll_event>,
+    events: Vec<Event>,
     /// epoll_pwait2(2), which takes nanoseconds, is here (Linux 5.11, and no seccomp rule against it).
     precise: bool,
 }
+
+// SAFETY: an event is plain data. What could be a pointer in it is the number that was registered with its descriptor.
+unsafe impl Send for Waiter {}
 
 impl Waiter {
     pub(crate) const fn new() -> Waiter {
@@ -18,105 +25,105 @@ impl Waiter {
 
     /// Waits for at most `room` events (1 or more), at most `timeout` (`None`: for ever). No event: the time is up.
     ///
+    /// It is epoll_pwait(2), whose time-out the kernel need not fetch from memory, if its milliseconds can tell the time exactly;
+    /// else epoll_pwait2(2), which takes nanoseconds; where that call is missing, milliseconds rounded up. Neither has a mask.
+    /// Both without the C library, which makes a wait a point where a thread can be cancelled: two locked instructions.
+    ///
     /// # Errors
     /// The system's; `Interrupted` when a signal handler ran.
     #[inline]
-    pub(crate) fn wait(
-        &mut self,
-        epoll: impl AsFd,
-        room: usize,
-        timeout: Option<Duration>,
-    ) -> io::Result<&[libc::epoll_event]> {
+    pub(crate) fn wait(&mut self, epoll: impl AsFd, room: usize, timeout: Option<Duration>) -> io::Result<&[Event]> {
         self.events.clear();
         self.events.reserve(room);
-        let epoll = epoll.as_fd().as_raw_fd();
-        let room = room.min(i32::MAX as usize) as i32;
         loop {
-            // SAFETY: the buffer has room for that many events.
-            let result = unsafe { wait(epoll, self.events.as_mut_ptr(), room, timeout, self.precise) };
-            let Ok(count) = usize::try_from(result) else {
-                let error = io::Error::last_os_error();
-                if self.precise && matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) {
-                    self.precise = false;
-                    continue;
+            let room = &mut self.events.spare_capacity_mut()[..room];
+            let waited = match timeout {
+                Some(time) if self.precise && !fits_millis(time) => wait_precisely(epoll.as_fd(), room, time),
+                _ => {
+                    let time = timeout.map(|time| timespec(time.min(LONGEST)));
+                    epoll::wait(&epoll, room, time.as_ref()).map(|(events, _)| events.len())
                 }
-                return Err(error);
             };
-            // SAFETY: the kernel has written that many events; they are plain data.
-            unsafe { self.events.set_len(count) };
-            return Ok(&self.events);
+            match waited {
+                Ok(count) => {
+                    // SAFETY: the kernel has written that many events.
+                    unsafe { self.events.set_len(count) };
+                    return Ok(&self.events);
+                }
+                Err(Errno::NOSYS | Errno::PERM) if self.precise => self.precise = false,
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 }
 
-/// epoll_wait(2), whose time-out the kernel need not fetch from memory, if its milliseconds can tell the time exactly;
-/// else epoll_pwait2(2), which takes nanoseconds; where that call is missing, epoll_wait(2) and milliseconds rounded up.
-///
-/// # Safety
-/// `buffer` is valid for writes of `room` events.
-#[inline]
-unsafe fn wait(
-    epoll: RawFd,
-    buffer: *mut libc::epoll_event,
-    room: i32,
-    timeout: Option<Duration>,
-    precise: bool,
-) -> libc::c_long {
-    match timeout {
-        Some(time) if precise && !fits_millis(time) => {
-            let time = libc::timespec {
-                tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-                tv_nsec: time.subsec_nanos() as libc::c_long,
-            };
-            let no_mask = std::ptr::null::<libc::sigset_t>();
-            // SAFETY: the caller's; the time-out lives in this frame. (By number: not every C library
-            // of Linux has the function.)
-            unsafe { libc::syscall(libc::SYS_epoll_pwait2, epoll, buffer, room, &raw const time, no_mask, 8usize) }
-        }
-        _ => {
-            let millis = timeout.map_or(-1, millis);
-            // SAFETY: the caller's.
-            libc::c_long::from(unsafe { libc::epoll_wait(epoll, buffer, room, millis) })
-        }
-    }
+/// epoll_pwait2(2). (By number: not every C library of Linux has the function.)
+fn wait_precisely(epoll: BorrowedFd<'_>, room: &mut [MaybeUninit<Event>], time: Duration) -> Result<usize, Errno> {
+    let time = timespec(time);
+    let (epoll, no_mask) = (epoll.as_raw_fd(), std::ptr::null::<libc::sigset_t>());
+    // SAFETY: there is room for that many events; the time-out lives in this frame.
+    let count = unsafe {
+        libc::syscall(libc::SYS_epoll_pwait2, epoll, room.as_mut_ptr(), room.len(), &raw const time, no_mask, 8usize)
+    };
+    usize::try_from(count).map_err(|_| Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO))
 }
 
-/// Whether [`millis`] is exact.
+fn timespec(time: Duration) -> Timespec {
+    Timespec::try_from(time).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 })
+}
+
+/// The longest time that whole milliseconds can tell.
+const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
+/// Whether milliseconds tell it exactly.
 fn fits_millis(time: Duration) -> bool {
-    time.subsec_nanos().is_multiple_of(1_000_000) && time.as_secs() < i32::MAX as u64 / 1000
-}
-
-/// Rounded up, so that a wait never ends before its time.
-fn millis(time: Duration) -> i32 {
-    let whole = time.as_secs().saturating_mul(1000);
-    let millis = whole.saturating_add(u64::from(time.subsec_nanos().div_ceil(1_000_000)));
-    millis.min(i32::MAX as u64) as i32
+    time.subsec_nanos().is_multiple_of(1_000_000) && time <= LONGEST
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn milliseconds_are_rounded_up() {
-        assert_eq!(millis(Duration::ZERO), 0);
-        assert_eq!(millis(Duration::from_nanos(1)), 1);
-        assert_eq!(millis(Duration::new(3, 999_000_001)), 4000);
-        assert_eq!(millis(Duration::new(3, 1_000_000)), 3001);
-        assert_eq!(millis(Duration::MAX), i32::MAX);
-    }
+    use rustix::event::EventfdFlags;
+    use std::time::Instant;
 
     #[test]
     fn a_time_fits_milliseconds_if_they_tell_it_exactly() {
         for (time, fits) in [
             (Duration::ZERO, true),
-            (Duration::from_millis(2_147_482_999), true),
+            (Duration::from_millis(2_147_483_647), true),
             (Duration::from_nanos(1_000_001), false),
-            (Duration::from_secs(2_147_484), false), // epoll_wait(2) ends after 24 days
+            (Duration::from_millis(2_147_483_648), false), // epoll_pwait(2) ends after 24 days
             (Duration::MAX, false),
         ] {
             assert_eq!(fits_millis(time), fits, "{time:?}");
-            assert!(!fits || Duration::from_millis(millis(time) as u64) == time, "{time:?}");
+        }
+    }
+
+    #[test]
+    fn a_wait_ends_no_earlier_than_its_time_in_either_precision() {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("an epoll");
+        for precise in [true, false] {
+            for time in [Duration::ZERO, Duration::from_millis(2), Duration::from_micros(1_200)] {
+                let mut waiter = Waiter { precise, ..Waiter::new() };
+                let start = Instant::now();
+                assert!(waiter.wait(&epoll, 4, Some(time)).expect("wait").is_empty());
+                assert!(start.elapsed() >= time, "{time:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wait_of_any_length_reports_what_is_there() {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("an epoll");
+        let ready = rustix::event::eventfd(1, EventfdFlags::CLOEXEC).expect("an eventfd");
+        epoll::add(&epoll, &ready, epoll::EventData::new_u64(7), epoll::EventFlags::IN).expect("add");
+        for precise in [true, false] {
+            for time in [None, Some(Duration::ZERO), Some(Duration::from_nanos(1)), Some(LONGEST), Some(Duration::MAX)]
+            {
+                let mut waiter = Waiter { precise, ..Waiter::new() };
+                let events = waiter.wait(&epoll, 4, time).expect("wait");
+                assert!(events.iter().map(|event| event.data.u64()).eq([7]), "{time:?}");
+            }
         }
     }
 }

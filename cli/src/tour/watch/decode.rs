@@ -39,8 +39,8 @@ impl Decoder {
                     .map_or_else(String::new, |events| format!(", {}", flags(u64::from(events), names::EPOLL)));
                 format!("{}, {operation}, {}{events}", fd(0), fd(2))
             }
-            "epoll_wait" => format!("{}, time-out {}", fd(0), milliseconds(a[3])),
-            "epoll_pwait" | "epoll_pwait2" => fd(0),
+            "epoll_pwait" => format!("{}, time-out {}", fd(0), milliseconds(a[3])),
+            "epoll_pwait2" => fd(0),
             "poll" | "ppoll" => self.polled(a[0], a[1], 4),
             "recvfrom" | "sendto" => {
                 format!("{}, {} bytes, {}", fd(0), a[2], flags(a[3], names::MESSAGE))
@@ -79,7 +79,7 @@ impl Decoder {
             "epoll_create1" | "eventfd2" | "io_uring_setup" => self.memory.descriptor(result),
             "mmap" | "brk" => format!("{result:#x}"),
             "fcntl" if a[1] as i32 == libc::F_GETFL => names::status(result as u64),
-            "epoll_wait" | "epoll_pwait" | "epoll_pwait2" => format!("{result} [{}]", self.events(a[1], result)),
+            "epoll_pwait" | "epoll_pwait2" => format!("{result} [{}]", self.events(a[1], result)),
             _ => result.to_string(),
         };
         (result, meaning)
@@ -93,7 +93,7 @@ impl Decoder {
                 socket if socket.contains("socket") => "watched from now on; ET: each change is told once".to_owned(),
                 _ => "joins the list".to_owned(),
             },
-            "epoll_wait" | "epoll_pwait" | "epoll_pwait2" if result == 1 => {
+            "epoll_pwait" | "epoll_pwait2" if result == 1 => {
                 match self.event(a[1], 0).unwrap_or_default() & libc::EPOLLIN as u32 {
                     0 => "at once: it can be sent to. That is a change, too, but not the one to wait for",
                     _ => "slept until there was something to read. It is still to be fetched",
@@ -138,7 +138,7 @@ impl Decoder {
         }
     }
 
-    /// What an epoll_wait(2) has told about its first descriptors.
+    /// What an epoll_pwait(2) has told about its first descriptors.
     fn events(&self, list: u64, count: i64) -> String {
         let shown = (0..count.min(4) as u64).filter_map(|index| self.event(list, index));
         let mut shown: Vec<String> = shown.map(|events| flags(u64::from(events), names::EPOLL)).collect();
