@@ -36,6 +36,7 @@ promises! {
     "recv-from-pooled" recv_from_pooled,
     #[cfg(unix)]
     "recv-from-pooled" recv_from_pooled_unix,
+    "often-used" often_used,
     "traps" traps,
     #[cfg(target_os = "linux")]
     "traps" uring_traps,

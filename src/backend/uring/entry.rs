@@ -1,6 +1,7 @@
 //! The table: what each operation becomes as a submission entry (io_uring_enter(2) lists them).
 
 use super::probe::Probe;
+use super::registered::Target;
 use crate::backend::quirks::{RWF_NOSIGNAL, STATX_MASK, statx_target};
 use crate::buf::pool::Pool;
 use crate::handle::Kind;
@@ -18,20 +19,21 @@ pub(super) const NAMED_GROUP: u16 = 1;
 /// "At the current position", for files; pipes and terminals have none.
 const HERE: u64 = u64::MAX;
 
-/// The entry of an operation on `fd`. The caller has made sure that the ring supports it.
+/// The entry of an operation on `target`. The caller has made sure that the ring supports it.
 #[inline(always)]
 pub(super) fn build(
     raw: &RawOp,
-    fd: i32,
+    target: Target,
     kind: Option<Kind>,
     probe: &Probe,
     pool: &Pool,
     named: *const libc::msghdr,
 ) -> Entry {
+    let fd = target.number;
     let on = Fd(fd);
     let socket = kind.is_none_or(Kind::is_socket);
     let no_signal = if kind == Some(Kind::Pipe) { RWF_NOSIGNAL } else { 0 };
-    match *raw {
+    let entry = match *raw {
         RawOp::Nop => nop(),
         RawOp::Recv { buf, len } if socket => opcode::Recv::new(on, buf, cut(len)).build(),
         RawOp::Recv { buf, len } => opcode::Read::new(on, buf, cut(len)).offset(HERE).build(),
@@ -65,20 +67,22 @@ pub(super) fn build(
             // SAFETY: the scratch lives in the operation's payload, which is in place.
             let scratch = unsafe { &mut *scratch };
             if socket {
-                return opcode::RecvMsg::new(on, &mut scratch.header).build();
+                opcode::RecvMsg::new(on, &mut scratch.header).build()
+            } else {
+                let (list, count) = scratch.iovecs();
+                opcode::Readv::new(on, list, count as u32).offset(HERE).build()
             }
-            let (list, count) = scratch.iovecs();
-            opcode::Readv::new(on, list, count as u32).offset(HERE).build()
         }
         RawOp::SendMsg { scratch } => {
             // SAFETY: the scratch lives in the operation's payload, which is in place.
             let scratch = unsafe { &mut *scratch };
             if socket {
                 let flags = libc::MSG_NOSIGNAL | at_once(kind);
-                return opcode::SendMsg::new(on, &scratch.header).flags(flags as u32).build();
+                opcode::SendMsg::new(on, &scratch.header).flags(flags as u32).build()
+            } else {
+                let (list, count) = scratch.iovecs();
+                opcode::Writev::new(on, list, count as u32).offset(HERE).rw_flags(no_signal).build()
             }
-            let (list, count) = scratch.iovecs();
-            opcode::Writev::new(on, list, count as u32).offset(HERE).rw_flags(no_signal).build()
         }
         RawOp::Accept { multi } if multi && probe.multishot_accept => {
             opcode::AcceptMulti::new(on).flags(libc::SOCK_CLOEXEC).build()
@@ -112,7 +116,8 @@ pub(super) fn build(
         RawOp::Timer { .. } | RawOp::Call { .. } | RawOp::SendFile { .. } | RawOp::Bring { .. } => {
             unreachable!("{raw:?} is not for the ring")
         }
-    }
+    };
+    entry.flags(target.flags)
 }
 
 /// The flag with which a ring does not wait until a datagram can be sent: when it tries again, the kernel

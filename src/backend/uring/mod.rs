@@ -16,6 +16,7 @@
 mod entry;
 mod pool_ring;
 mod probe;
+mod registered;
 mod submit;
 
 use super::blocking::Blocking;
@@ -37,6 +38,7 @@ use io_uring::squeue::Entry;
 use io_uring::{IoUring, cqueue, opcode, types};
 use pool_ring::{NAMED, PoolRing};
 use probe::Probe;
+use registered::Target;
 use std::collections::VecDeque;
 use std::hint::cold_path;
 use std::io;
@@ -85,6 +87,8 @@ pub(crate) struct Uring {
     unfound: Vec<At>,
     blocking: Blocking,
     inbox: Arc<Inbox>,
+    /// Places of the table of registered sockets; 0: there is no such table (yet).
+    places: u32,
     /// Something other than sockets and files was attached: it may be an eventfd, or have one in it.
     has_eventfds: bool,
     /// The pool's ring was set up, or that was tried in vain; and that of buffers with names.
@@ -105,6 +109,7 @@ impl Uring {
             unfound: Vec::new(),
             blocking: Blocking::new(options.threads, inbox),
             inbox: inbox.clone(),
+            places: 0,
             has_eventfds: false,
             pool_ready: false,
             named_ready: false,
@@ -179,9 +184,8 @@ impl Uring {
     pub(crate) fn start(&mut self, core: &mut Core, slot: At) -> Started {
         let Core { slots, handles, pool, .. } = core;
         let head = slots.head_mut(slot);
-        let object = (head.handle != NONE).then(|| handles.entry(head.handle));
-        let (fd, kind) = object.map_or((-1, None), |object| (object.raw(), Some(object.kind)));
-        if self.start_by_entry(slot, head, fd, kind, pool) {
+        let object = (head.handle != NONE).then(|| handles.entry_mut(head.handle));
+        if self.start_by_entry(slot, head, object, pool) {
             return Started::Pending;
         }
         self.start_otherwise(core, slot)
@@ -190,8 +194,8 @@ impl Uring {
     /// Starts what the ring can do by an entry; false for all else.
     // Not inlined: the reactors' calls, which are, would have to leave room for it.
     #[inline(never)]
-    pub(crate) fn start_on(&mut self, slot: At, head: &mut Head, object: &handle::Entry, pool: &Pool) -> bool {
-        self.start_by_entry(slot, head, object.raw(), Some(object.kind), pool)
+    pub(crate) fn start_on(&mut self, slot: At, head: &mut Head, object: &mut handle::Entry, pool: &Pool) -> bool {
+        self.start_by_entry(slot, head, Some(object), pool)
     }
 
     // As `push`, with an entry that is built where it is to be.
@@ -205,7 +209,7 @@ impl Uring {
     }
 
     #[inline(always)]
-    fn start_by_entry(&mut self, slot: At, head: &mut Head, fd: RawFd, kind: Option<Kind>, pool: &Pool) -> bool {
+    fn start_by_entry(&mut self, slot: At, head: &mut Head, object: Option<&mut handle::Entry>, pool: &Pool) -> bool {
         // Not a copy: it was written in parts a moment ago, and reading it as a whole would wait for that.
         let raw = &head.raw;
         match raw {
@@ -213,10 +217,12 @@ impl Uring {
             RawOp::RecvFromPooledMulti if !self.named_ready => self.set_up_named(pool.named()),
             _ => {}
         }
+        let kind = object.as_ref().map(|object| object.kind);
         if self.plan(raw, kind) != Plan::Native {
             return false;
         }
-        let mut entry = entry::build(raw, fd, kind, &self.probe, pool, &raw const *self.named);
+        let target = object.map_or(Target::NONE, |object| self.target(head.handle, object));
+        let mut entry = entry::build(raw, target, kind, &self.probe, pool, &raw const *self.named);
         entry.set_user_data(slot.to_data());
         match head.lane {
             Lane::Read => self.push_receive(entry),
@@ -499,7 +505,10 @@ impl Uring {
         Ok(())
     }
 
-    pub(crate) fn release(&mut self, _core: &mut Core, _handle: u32) {}
+    /// Nothing is in flight on the handle any more, and its object is about to go.
+    pub(crate) fn release(&mut self, core: &mut Core, handle: u32) {
+        self.forget(handle, core.handles.entry_mut(handle));
+    }
 
     pub(crate) fn carrier(&self, raw: &RawOp) -> Carrier {
         match (raw, self.plan(raw, None)) {

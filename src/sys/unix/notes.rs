@@ -6,6 +6,8 @@ use crate::op::raw::Needs;
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Notes {
     pub(crate) readiness: Readiness,
+    #[cfg(target_os = "linux")]
+    pub(crate) usage: Usage,
     /// `O_NONBLOCK` was changed by attach, and detach changes it back.
     pub(crate) flag_changed: bool,
     /// Reads may be tried in the page cache: it is a file, not open for direct I/O, on a file system that can tell.
@@ -25,4 +27,14 @@ pub(crate) struct Readiness {
     pub(crate) lanes: u8,
     /// Completions in a row of a multishot operation.
     pub(crate) turns: u8,
+}
+
+/// What a ring knows about the use of a handle.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Usage {
+    /// Operations that were started, up to those after which it is registered.
+    pub(crate) operations: u8,
+    /// The ring's table has the object at the handle's place.
+    pub(crate) registered: bool,
 }

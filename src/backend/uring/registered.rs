@@ -1,0 +1,94 @@
+//! Sockets that are registered with the ring: an entry names one by its place in the ring's table, and the kernel need not look a
+//! descriptor up and count who uses it (`IORING_REGISTER_FILES2`, `IORING_REGISTER_FILES_UPDATE`).
+//!
+//! The table refers to a socket as a descriptor does, so a socket leaves it before its descriptor is closed or handed back, and
+//! the table goes before the ring does, whose end the kernel works on later. Before Linux 6.13 what had left was let go only when all
+//! that was in flight on any registered file had come back, which can be never; so there is no table there.
+
+use super::Uring;
+use crate::handle::Entry;
+use crate::sys::NO_OBJECT;
+use io_uring::squeue::Flags;
+use rustix::process::{Resource, getrlimit};
+use std::os::fd::RawFd;
+
+/// Operations after which a socket is registered: to register and to forget it takes about as long as so many of them gain. One that
+/// serves a single request never is.
+const OPERATIONS: u8 = 16;
+
+/// Places of the table at most: 8 bytes each of the kernel's memory. What has a higher number goes by its descriptor.
+const PLACES: u64 = 1 << 14;
+
+/// How an entry names its object: by a descriptor, or by a place in the table.
+#[derive(Clone, Copy)]
+pub(super) struct Target {
+    pub(super) number: i32,
+    pub(super) flags: Flags,
+}
+
+impl Target {
+    pub(super) const NONE: Target = Target::descriptor(NO_OBJECT);
+
+    const fn descriptor(fd: RawFd) -> Target {
+        Target { number: fd, flags: Flags::empty() }
+    }
+
+    fn place(index: u32) -> Target {
+        Target { number: index as i32, flags: Flags::FIXED_FILE }
+    }
+}
+
+impl Uring {
+    /// What an entry is to name the object of a handle by; registers a socket that is used often.
+    #[inline(always)]
+    pub(super) fn target(&mut self, index: u32, object: &mut Entry) -> Target {
+        if object.notes.usage.registered {
+            return Target::place(index);
+        }
+        if object.kind.is_socket() && object.notes.usage.operations < OPERATIONS {
+            object.notes.usage.operations += 1;
+            if object.notes.usage.operations == OPERATIONS {
+                self.register(index, object);
+            }
+        }
+        Target::descriptor(object.raw())
+    }
+
+    /// Registers a socket, if that is possible; else it goes on by its descriptor. From the next operation on.
+    #[cold]
+    fn register(&mut self, index: u32, object: &mut Entry) {
+        if self.places == 0 && self.probe.registered_sockets {
+            self.make_table();
+        }
+        if index < self.places {
+            let put = self.ring.submitter().register_files_update(index, &[object.raw()]);
+            object.notes.usage.registered = put.is_ok();
+        }
+    }
+
+    /// Makes the table. The kernel allows one as long as the process may have descriptors.
+    fn make_table(&mut self) {
+        let places = getrlimit(Resource::Nofile).current.unwrap_or(PLACES).min(PLACES) as u32;
+        match self.ring.submitter().register_files_sparse(places) {
+            Ok(()) => self.places = places,
+            Err(_) => self.probe.registered_sockets = false,
+        }
+    }
+
+    /// Takes a socket out of the table.
+    pub(super) fn forget(&mut self, index: u32, object: &mut Entry) {
+        if std::mem::take(&mut object.notes.usage).registered {
+            let taken = self.ring.submitter().register_files_update(index, &[NO_OBJECT]);
+            debug_assert!(taken.is_ok(), "the place is in the table: {taken:?}");
+        }
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        if self.places > 0 {
+            // It can only fail where there is no table.
+            let _ = self.ring.submitter().unregister_files();
+        }
+    }
+}
