@@ -54,7 +54,7 @@ pub(crate) fn tests() -> Vec<Case> {
             what_is_submitted_together_is_called_together,
             what_is_sent_is_under_way_before_anything_is_received,
             a_receive_that_is_given_up_at_once_costs_one_wait,
-            a_socket_that_is_used_often_is_registered_once,
+            an_object_that_is_used_often_is_registered_once,
             a_look_tries_all_that_was_submitted,
             a_file_costs_a_look_and_a_call_to_send_it,
             a_timed_wait_costs_one_system_call,
@@ -937,9 +937,9 @@ fn a_receive_that_is_given_up_at_once_costs_one_wait(backend: Backend) {
 }
 
 /// With a ring that can, and the first one makes the table; the last call of each takes it out again.
-fn a_socket_that_is_used_often_is_registered_once(backend: Backend) {
+fn an_object_that_is_used_often_is_registered_once(backend: Backend) {
     let mut port = port(backend);
-    let can = port.explain().features.iter().any(|feature| feature.name == "registered sockets" && feature.used);
+    let can = port.explain().features.iter().any(|feature| feature.name == "registered files" && feature.used);
     for table in [u64::from(can), 0] {
         let (here, there) = tcp_pair();
         let conn = port.attach(here).expect("attach");

@@ -1,5 +1,6 @@
-//! A socket that has been used often: a system may be told of it then (a ring registers it), and every promise holds as before.
+//! A handle that has been used often: a system may be told of its object then (a ring registers it), and every promise holds as before.
 
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
@@ -15,13 +16,16 @@ pub(crate) fn tests() -> Vec<Case> {
             its_peer_sees_the_end_when_it_is_closed,
             its_peer_sees_the_end_when_it_is_detached_and_closed,
             its_peer_sees_the_end_when_the_port_is_dropped,
+            a_pipes_reader_sees_the_end_when_the_writer_is_closed,
+            a_files_lock_is_given_up_when_it_is_closed,
             its_successor_is_another_socket,
-            every_operation_on_it_is_done,
+            every_operation_on_a_socket_is_done,
+            every_operation_on_a_file_is_done,
         ],
     }
 }
 
-/// More than a ring needs to register a socket.
+/// More operations than those after which a ring registers an object.
 const OFTEN: usize = 40;
 
 /// Sends so many messages back to a peer.
@@ -105,6 +109,36 @@ fn its_peer_sees_the_end_when_the_port_is_dropped(backend: Backend) {
     }
 }
 
+fn a_pipes_reader_sees_the_end_when_the_writer_is_closed(backend: Backend) {
+    let mut port = port(backend);
+    let (mut reader, writer) = pipe();
+    let conn = port.attach(writer).expect("attach");
+    for _ in 0..OFTEN {
+        only(&mut port, op::SendAll::new(conn, "x")).0.expect("sent");
+    }
+    only(&mut port, op::Close::new(conn)).expect("closed");
+    let mut all = Vec::new();
+    assert_eq!(reader.read_to_end(&mut all).expect("read"), OFTEN);
+}
+
+/// A lock ends with the last reference to its open file.
+fn a_files_lock_is_given_up_when_it_is_closed(backend: Backend) {
+    let mut port = port(backend);
+    let mut named = tempfile::NamedTempFile::new().expect("a file");
+    named.write_all(b"content").expect("write");
+    let file = File::open(named.path()).expect("open");
+    file.lock().expect("lock");
+    let other = File::open(named.path()).expect("open");
+    let file = port.attach(file).expect("attach");
+    for _ in 0..OFTEN {
+        let (count, buf) = only(&mut port, op::ReadAt::new(file, [0; 7], 0));
+        assert_eq!((count.expect("read"), &buf), (7, b"content"));
+    }
+    assert!(other.try_lock().is_err(), "it is held");
+    only(&mut port, op::Close::new(file)).expect("closed");
+    other.try_lock().expect("it is free");
+}
+
 /// Though it has its handle's place.
 fn its_successor_is_another_socket(backend: Backend) {
     let mut port = port(backend);
@@ -117,7 +151,7 @@ fn its_successor_is_another_socket(backend: Backend) {
     }
 }
 
-fn every_operation_on_it_is_done(backend: Backend) {
+fn every_operation_on_a_socket_is_done(backend: Backend) {
     let mut port = port(backend);
     let (listener, address) = listener();
     let listener = port.attach(listener).expect("attach");
@@ -149,6 +183,38 @@ fn every_operation_on_it_is_done(backend: Backend) {
         assert_eq!(only(&mut port, op::SendTo::new(here, [round; 3], to)).0.expect("sent"), 3);
         assert_eq!(*only(&mut port, op::RecvFromPooled::new(there)).expect("a datagram").0, [round; 3]);
     }
+    let _client = TcpStream::connect(address).expect("connect");
+    drop(one_of_many(&mut port, listener, op::AcceptMulti::new(listener)).expect("accepted"));
+    far.write_all(b"many").expect("write");
+    assert_eq!(*one_of_many(&mut port, conn, op::RecvPooledMulti::new(conn)).expect("data"), *b"many");
+    assert_eq!(only(&mut port, op::SendTo::new(here, *b"many", to)).0.expect("sent"), 4);
+    let (data, _) = one_of_many(&mut port, there, op::RecvFromPooledMulti::new(there)).expect("a datagram");
+    assert_eq!(*data, *b"many");
     only(&mut port, op::Shutdown::new(conn, Shutdown::Write)).expect("shut down");
     assert_ended(&far);
+}
+
+fn every_operation_on_a_file_is_done(backend: Backend) {
+    let mut port = port(backend);
+    let file = port.attach(tempfile::tempfile().expect("a file")).expect("attach");
+    for round in 0..OFTEN as u64 {
+        let bytes = round.to_ne_bytes();
+        assert_eq!(only(&mut port, op::WriteAt::new(file, bytes, 8 * round)).0.expect("written"), 8);
+        let (count, back) = only(&mut port, op::ReadAt::new(file, [0; 8], 8 * round));
+        assert_eq!((count.expect("read"), back), (8, bytes));
+        only(&mut port, op::Fsync::new(file)).expect("fsync");
+        only(&mut port, op::Fsync::data(file)).expect("fdatasync");
+        assert_eq!(only(&mut port, op::Metadata::of(file)).expect("metadata").len(), 8 * (round + 1));
+    }
+}
+
+/// What a multishot operation has first; then it is given up.
+#[track_caller]
+fn one_of_many<O: Operation>(port: &mut Port, handle: Handle, operation: O) -> <O::Of as Unpack>::Output {
+    port.submit(operation, Token(1));
+    let first = one(port);
+    assert!(first.more());
+    assert_eq!(port.cancel_all(handle), 1);
+    assert!(!one(port).more());
+    first.unpack::<O::Of>()
 }

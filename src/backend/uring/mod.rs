@@ -87,7 +87,7 @@ pub(crate) struct Uring {
     unfound: Vec<At>,
     blocking: Blocking,
     inbox: Arc<Inbox>,
-    /// Places of the table of registered sockets; 0: there is no such table (yet).
+    /// Places of the table of registered files; 0: there is no such table (yet).
     places: u32,
     /// Something other than sockets and files was attached: it may be an eventfd, or have one in it.
     has_eventfds: bool,
@@ -221,7 +221,12 @@ impl Uring {
         if self.plan(raw, kind) != Plan::Native {
             return false;
         }
-        let target = object.map_or(Target::NONE, |object| self.target(head.handle, object));
+        let target = match (object, raw) {
+            (None, _) => Target::NONE,
+            // It names an object as the folder where a path begins, and an empty path; a folder has no place.
+            (Some(object), RawOp::Stat { .. }) => Target::descriptor(object.raw()),
+            (Some(object), _) => self.target(head.handle, object),
+        };
         let mut entry = entry::build(raw, target, kind, &self.probe, pool, &raw const *self.named);
         entry.set_user_data(slot.to_data());
         match head.lane {

@@ -62,7 +62,7 @@ pub(super) struct Probe {
     /// Work waits for the port's next enter.
     pub(super) defers_work: bool,
     pub(super) no_iowait: bool,
-    pub(super) registered_sockets: bool,
+    pub(super) registered_files: bool,
     pub(super) multishot_poll: bool,
     pub(super) multishot_accept: bool,
     pub(super) multishot_recv: bool,
@@ -97,8 +97,8 @@ type Row = (&'static str, &'static str, Answer);
 
 static ROWS: &[Row] = &[
     ("no iowait", "an idle ring does not count as waiting for a disk (6.15)", |p| &mut p.no_iowait),
-    ("registered sockets", "the kernel need not look up descriptors that are used often (6.15)", |p| {
-        &mut p.registered_sockets
+    ("registered files", "the kernel need not look up descriptors that are used often (6.15)", |p| {
+        &mut p.registered_files
     }),
     ("multishot poll", "the waker stays armed (5.13)", |p| &mut p.multishot_poll),
     ("multishot accept", "else accepts are submitted one by one (5.19)", |p| &mut p.multishot_accept),
@@ -173,7 +173,7 @@ pub(super) fn open(entries: u32, without: &[String]) -> io::Result<(IoUring, Pro
     probe.defers_work = used("defer taskrun") || used("taskrun flag");
     probe.no_iowait = params.is_feature_no_iowait();
     // What it needs came with Linux 6.13, of which nothing tells; the nearest thing came with 6.15.
-    probe.registered_sockets = params.is_feature_no_iowait();
+    probe.registered_files = params.is_feature_no_iowait();
     // Came with resource tags.
     probe.multishot_poll = params.is_feature_resource_tagging();
     let mut ops = io_uring::Probe::new();
