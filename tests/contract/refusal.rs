@@ -1,7 +1,7 @@
 //! What happens when io_uring, or a part of it, is refused: the port falls back and says why, in words that name what
 //! to change. The refusals are real ones: a seccomp filter, a resource limit, the sysctl.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ pub(crate) fn tests() -> Vec<Case> {
             an_unknown_backend_in_the_environment_is_an_error,
             nothing_is_refused_without_a_reason,
             a_forbidden_call_fails_in_its_thread_only,
+            a_program_that_forbids_itself_to_register_still_ends_its_connections,
         ],
         each_backend_isolated: [
             a_port_without_descriptors_left_is_an_error,
@@ -427,6 +428,35 @@ fn leaving_out_what_does_not_exist_is_an_error() {
 }
 
 /// The instrument itself.
+/// A sandbox that is closed when the server is set up: what was registered before has to be forgotten all the same.
+fn a_program_that_forbids_itself_to_register_still_ends_its_connections() {
+    require_io_uring();
+    let mut port = Port::builder().backend(Backend::Uring).build().expect("a ring");
+    let used_often = |port: &mut Port| {
+        let (near, far) = tcp_pair();
+        let conn = port.attach(near).expect("attach");
+        for _ in 0..40 {
+            port.submit(op::Send::new(conn, "x"), Token(0));
+            one(port).unpack::<op::Send<&str>>().0.expect("sent");
+        }
+        (conn, far)
+    };
+    let assert_ended = |mut far: TcpStream| assert_eq!(far.read_to_end(&mut Vec::new()).expect("the end"), 40);
+    let (closed, far_of_closed) = used_often(&mut port);
+    let (detached, far_of_detached) = used_often(&mut port);
+    forbid(libc::SYS_io_uring_register, libc::EPERM);
+    port.submit(op::Close::new(closed), Token(0));
+    one(&mut port).unpack::<op::Close>().expect("closed");
+    assert_ended(far_of_closed);
+    drop(port.detach(detached).expect("idle"));
+    assert_ended(far_of_detached);
+    // Their places are free for others, and nothing else has come of it.
+    let (_, far) = used_often(&mut port);
+    assert!(!port.wait(Some(Duration::ZERO)).expect("wait"));
+    drop(port);
+    assert_ended(far);
+}
+
 fn a_forbidden_call_fails_in_its_thread_only() {
     let forbidden = std::thread::spawn(|| {
         forbid(libc::SYS_pipe2, libc::EPERM);

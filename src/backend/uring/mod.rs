@@ -47,12 +47,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// User data that is not just a slot's address: the waker's; with these tags that of a cancel, or of a poll for what is then
-/// performed.
+/// User data that is not just a slot's address: the waker's; that of an entry that empties a place among the registered files; with these
+/// tags that of a cancel, or of a poll for what is then performed.
 const WAKER: u64 = u64::MAX;
+const FORGETS: u64 = 4;
 const CANCEL: u64 = 1;
 const POLL: u64 = 2;
-const _: () = assert!(TAGS & CANCEL != 0 && TAGS & POLL != 0);
+const _: () = assert!(TAGS & CANCEL != 0 && TAGS & POLL != 0 && TAGS & FORGETS == FORGETS);
 
 /// "Interrupted", as the kernel calls it inside; io_uring lets it out of an open.
 const ERESTARTSYS: i32 = 512;
@@ -394,6 +395,9 @@ impl Uring {
                 self.inbox.waker().drain();
                 self.listen_to_waker();
             }
+            return None;
+        }
+        if data == FORGETS {
             return None;
         }
         // SAFETY: all other entries have that of a slot, and the slab outlives the ring's answers.

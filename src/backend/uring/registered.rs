@@ -5,12 +5,14 @@
 //! the table goes before the ring does, whose end the kernel works on later. Before Linux 6.13 what had left was let go only when all
 //! that was in flight on any registered file had come back, which can be never; so there is no table there.
 
-use super::Uring;
+use super::{FORGETS, Uring};
 use crate::handle::Entry;
 use crate::sys::NO_OBJECT;
+use io_uring::opcode;
 use io_uring::squeue::Flags;
 use rustix::process::{Resource, getrlimit};
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 /// Operations after which a file is registered. To register and to forget it took 0.55 us on a Zen 5 (two calls of io_uring_register(2) in
 /// a loop); a receive or send of 16 KiB gains some 0.07 us, and a cached read of 4 KiB as much (docs/BACKENDS.md). A connection that
@@ -19,6 +21,9 @@ const OPERATIONS: u8 = 16;
 
 /// Places of the table at most: 8 bytes each of the kernel's memory. What has a higher number goes by its descriptor.
 const PLACES: u64 = 1 << 14;
+
+/// What is registered at a place that is to be empty.
+static NOTHING: [RawFd; 1] = [NO_OBJECT];
 
 /// How an entry names its object: by a descriptor, or by a place in the table.
 #[derive(Clone, Copy)]
@@ -78,17 +83,27 @@ impl Uring {
 
     /// Takes a file out of the table.
     pub(super) fn forget(&mut self, index: u32, object: &mut Entry) {
-        if std::mem::take(&mut object.notes.usage).registered {
-            let taken = self.ring.submitter().register_files_update(index, &[NO_OBJECT]);
-            debug_assert!(taken.is_ok(), "the place is in the table: {taken:?}");
+        if std::mem::take(&mut object.notes.usage).registered
+            && self.ring.submitter().register_files_update(index, &NOTHING).is_err()
+        {
+            self.forget_by_entry(index);
         }
+    }
+
+    /// The same by an entry that is handed over at once: a program may have forbidden itself io_uring_register(2) since.
+    #[cold]
+    fn forget_by_entry(&mut self, index: u32) {
+        let update = opcode::FilesUpdate::new(NOTHING.as_ptr(), 1).offset(index as i32).build();
+        self.push(update.flags(Flags::SKIP_SUCCESS).user_data(FORGETS));
+        // An error leaves it to the next wait.
+        let _ = self.enter(Some(Duration::ZERO), false);
     }
 }
 
 impl Drop for Uring {
     fn drop(&mut self) {
         if self.places > 0 {
-            // It can only fail where there is no table.
+            // Where it is forbidden the kernel does it, later.
             let _ = self.ring.submitter().unregister_files();
         }
     }
