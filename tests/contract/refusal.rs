@@ -427,7 +427,6 @@ fn leaving_out_what_does_not_exist_is_an_error() {
     assert_names(&error.to_string(), "warp drive");
 }
 
-/// The instrument itself.
 /// A sandbox that is closed when the server is set up: what was registered before has to be forgotten all the same.
 fn a_program_that_forbids_itself_to_register_still_ends_its_connections() {
     require_io_uring();
@@ -450,13 +449,14 @@ fn a_program_that_forbids_itself_to_register_still_ends_its_connections() {
     assert_ended(far_of_closed);
     drop(port.detach(detached).expect("idle"));
     assert_ended(far_of_detached);
-    // Their places are free for others, and nothing else has come of it.
+    // Who comes later goes by a descriptor, and nothing else has come of it.
     let (_, far) = used_often(&mut port);
     assert!(!port.wait(Some(Duration::ZERO)).expect("wait"));
     drop(port);
     assert_ended(far);
 }
 
+/// The instrument itself.
 fn a_forbidden_call_fails_in_its_thread_only() {
     let forbidden = std::thread::spawn(|| {
         forbid(libc::SYS_pipe2, libc::EPERM);
